@@ -3,7 +3,8 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
-readonly VERSION=$(<VERSION)
+VERSION=$(<VERSION)
+readonly VERSION
 readonly UBUNTU=ubuntu:22.04
 readonly DEBIAN=vestibule-base:bookworm
 # How long a registry may take to begin to answer.
@@ -83,7 +84,7 @@ pull_ubuntu() {
 
 # A minimal Debian from packages alone, for where no image registry answers.
 make_debian() {
-    local mirror=${mirror:-} root
+    local root
     [[ $EUID -eq 0 ]] || die "debootstrap needs root. Run this script as root once (later runs find
 $DEBIAN and don't), or load an Ubuntu 22.04 or Debian 12 image (docker load) and name it by --base."
     if ! command -v debootstrap > /dev/null; then
@@ -150,12 +151,12 @@ lay_certificates() {
     install -m 644 "$ca" certs/host.crt
 }
 
-name=vestibule-workspace target=full base= mirror= push= ca=auto
+name=vestibule-workspace target=full base="" mirror="" push="" ca=auto
 build_args=()
 while (($#)); do
     case $1 in
         --name | --target | --base | --mirror | --build-arg | --ca)
-            (($# > 1)) && [[ -n $2 ]] || die "$1 needs a value (see --help)"
+            [[ -n ${2:-} ]] || die "$1 needs a value (see --help)"
             ;;&
         --name) name=$2 && shift ;;
         --target) target=$2 && shift ;;
@@ -185,7 +186,7 @@ docker version > /dev/null 2>&1 || die "no Docker answers: is it running, and ar
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch" certs/*.crt' EXIT
 
-[[ -n $base ]] && say "base: $base, as told" || choose_base
+if [[ -n $base ]]; then say "base: $base, as told"; else choose_base; fi
 lay_certificates
 
 say "building ${tags[*]} on $base"

@@ -1,18 +1,10 @@
 #!/bin/sh
 # Puts the settings of this folder in their places. Run once, in the build.
 set -eu
-here=/etc/vestibule
-vscode=/opt/code-server/lib/node_modules/code-server/lib/vscode
+here=/tmp/etc
 
-cat > /usr/local/bin/code-server << 'EOF'
-#!/bin/sh
-exec /opt/node/bin/node /opt/code-server/lib/node_modules/code-server/out/node/entry.js "$@"
-EOF
-chmod 755 /usr/local/bin/code-server
-
-# An extension that only brings defaults: settings in the home would be hidden
-# by the mount, and would be the user's to change, not ours.
-install -D -m 644 "$here/code-server-defaults.json" "$vscode/extensions/vestibule-defaults/package.json"
+install -D -m 755 "$here/code-server" /usr/local/bin/code-server
+install -D -m 644 "$here/code-server-settings.json" /usr/local/share/code-server/settings.json
 
 install -D -m 644 "$here/jupyter_lab_config.json" /etc/jupyter/jupyter_lab_config.json
 install -D -m 644 "$here/jupyter_overrides.json" /opt/venv/share/jupyter/lab/settings/overrides.json

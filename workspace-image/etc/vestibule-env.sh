@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # What every shell of a workspace gets: sourced by login shells through
 # /etc/profile.d and by interactive ones through /etc/bash.bashrc. It lives here
 # and not in the home, because the user's own folder is mounted over that.
