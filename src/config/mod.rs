@@ -1,0 +1,316 @@
+//! What `proxy.toml` says, checked: the only form of it that leaves this module.
+//!
+//! Imports `names` and `secret`. Promise: a [`Config`] is whole and valid; whoever holds one
+//! checks nothing again. Paths in it are absolute or relative to the file they came from,
+//! already joined. Every default stands in `defaults`, with its unit and reason.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+
+use crate::{names::AppName, secret::Secret};
+
+/// Everything an operator can set.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where users reach us and where they log in.
+    pub site: Site,
+    /// The addresses we listen on.
+    pub listen: Listen,
+    /// Certificate and key of the HTTPS listeners; `None` only if there are none.
+    pub tls: Option<Tls>,
+    /// Who may enter.
+    pub session: Session,
+    /// How the engine is reached.
+    pub engine: Engine,
+    /// What every user's container is made of.
+    pub workspace: Workspace,
+    /// What can be opened in a workspace, by the first path segment. Never empty.
+    pub apps: BTreeMap<AppName, App>,
+    /// When a quiet workspace is stopped.
+    pub idle: Idle,
+    /// Bounds against too much of anything.
+    pub limits: Limits,
+    /// How we log.
+    pub log: Log,
+    /// Directory of what must outlive a restart: cookie key, instance key and id, admin socket.
+    pub state_dir: PathBuf,
+}
+
+/// Where users reach us and where they log in.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// Our origin as browsers write it: `https://ide.example.org` or `https://localhost:8443`
+    /// (RFC 6454: no path, no default port, lower case).
+    pub origin: String,
+    /// The same without the scheme: what `Host` must be, as `host` or `host:port`.
+    pub authority: String,
+    /// The web application's page that logs a user in and hands them off (http or https URL
+    /// without a fragment); `next` and `state` are added to its query.
+    pub login_url: String,
+    /// Further origins that may open sockets and send unsafe methods, written as `origin` is.
+    pub trusted_origins: Vec<String>,
+    /// Origins that may show our pages in a frame, besides ourselves.
+    pub frame_ancestors: Vec<String>,
+}
+
+/// The addresses we listen on. At least one of `https` and `plain` is not empty.
+#[derive(Clone, Debug)]
+pub struct Listen {
+    /// TLS listeners.
+    pub https: Vec<SocketAddr>,
+    /// Listeners that do nothing but redirect to `Site::origin`.
+    pub http: Vec<SocketAddr>,
+    /// Listeners without TLS, for use behind another proxy; only peers in `trusted_proxies`
+    /// are served there.
+    pub plain: Vec<SocketAddr>,
+    /// Peers whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<Network>,
+    /// Threads that serve requests, each with its own listener; at least 1.
+    pub threads: usize,
+}
+
+/// A range of addresses in CIDR notation (RFC 4632).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// Any address of the range.
+    pub address: IpAddr,
+    /// How many leading bits an address must share with it.
+    pub prefix: u8,
+}
+
+impl Network {
+    /// Whether `address` lies in the range. An IPv4 address mapped into IPv6 counts as IPv4.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        fn same(a: u128, b: u128, width: u32, prefix: u8) -> bool {
+            let shift = width - u32::from(prefix);
+            shift == 128 || a >> shift == b >> shift
+        }
+        match (self.address.to_canonical(), address.to_canonical()) {
+            (IpAddr::V4(a), IpAddr::V4(b)) => {
+                same(a.to_bits().into(), b.to_bits().into(), 32, self.prefix)
+            }
+            (IpAddr::V6(a), IpAddr::V6(b)) => same(a.to_bits(), b.to_bits(), 128, self.prefix),
+            _ => false,
+        }
+    }
+}
+
+/// Certificate and key of the HTTPS listeners, PEM files.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// The certificate chain, ours first.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+/// Who may enter.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// Keys of the web application; at least one.
+    pub keys: Vec<Key>,
+    /// What `aud` of its tokens must name.
+    pub audience: String,
+    /// What `iss` of its tokens must be, if set.
+    pub issuer: Option<String>,
+    /// Name of a cookie in which the web application itself puts a session token (shared
+    /// cookie of the same or a sibling host), if it does.
+    pub shared_cookie: Option<String>,
+    /// How long a session lasts that began by a hand-off.
+    pub lifetime: Duration,
+}
+
+/// One key of the web application; one key has one algorithm (RFC 8725 3.1).
+#[derive(Clone, Debug)]
+pub struct Key {
+    /// `kid` that tokens signed with it carry; without one the key is tried for tokens that
+    /// carry none.
+    pub id: Option<String>,
+    /// The only algorithm it is for.
+    pub algorithm: Algorithm,
+    /// Content of the key file: the shared secret's bytes (one final newline removed) or a
+    /// public key in PEM, read and parsed once by the check. A private key in PEM is allowed
+    /// too, so that `vestibule token` can sign with it.
+    pub material: Secret,
+}
+
+/// Signature algorithms (RFC 7518 3.1, RFC 8037 3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are the registered ones")]
+pub enum Algorithm {
+    Hs256,
+    Rs256,
+    Es256,
+    EdDsa,
+}
+
+/// How the engine is reached.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    /// Path of the engine's Unix socket.
+    pub socket: PathBuf,
+    /// Longest a single engine call may take.
+    pub timeout: Duration,
+}
+
+/// What every user's container is made of.
+#[derive(Clone, Debug)]
+pub struct Workspace {
+    /// Image reference as `docker run` takes it.
+    pub image: String,
+    /// Host directory that holds a directory for each user, mounted on `/home/user`.
+    pub data_root: PathBuf,
+    /// Name of the bridge network; made by us, with inter-container communication off, if absent.
+    pub network: String,
+    /// What to do if containers on that network can reach each other.
+    pub isolation: Isolation,
+    /// Memory limit in bytes.
+    pub memory: u64,
+    /// CPU limit in thousandths of a CPU: 2000 is `cpu_quota` 200000 of `cpu_period` 100000.
+    pub cpu_millis: u32,
+    /// Limit of processes and threads.
+    pub pids: u32,
+    /// Capabilities kept (without `CAP_`); all others are dropped.
+    pub capabilities: Vec<String>,
+    /// Further host directories, mounted read-only.
+    pub mounts: Vec<Mount>,
+    /// Environment of the container, beside `USERNAME` and `USER_ID`.
+    pub env: BTreeMap<String, String>,
+    /// How many workspaces may be starting at once.
+    pub max_starting: usize,
+    /// How long a request waits for the app before it gets the starting page.
+    pub patience: Duration,
+    /// How long an app may take from its command to a healthy answer.
+    pub ready_timeout: Duration,
+    /// How long the IDEs have to end themselves, and then the container, before it is killed.
+    pub stop_grace: Duration,
+}
+
+/// What to do if containers on the workspace network can reach each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isolation {
+    /// Refuse to serve.
+    Refuse,
+    /// Serve and warn.
+    Warn,
+}
+
+/// A host directory mounted read-only into every workspace.
+#[derive(Clone, Debug)]
+pub struct Mount {
+    /// Directory on the host.
+    pub source: PathBuf,
+    /// Where it appears in the container.
+    pub target: String,
+    /// If absent on the host: skipped with a warning instead of failing the start.
+    pub optional: bool,
+}
+
+/// Something that can be opened in a workspace. Its command, environment, ready path and
+/// injected headers are templates: `{user}`, `{prefix}` (`/jupyter/alice/`) and
+/// `{secret}` (64 hex digits only this app of this container knows) are filled in by
+/// [`App::fill`].
+#[derive(Clone, Debug)]
+pub struct App {
+    /// What people call it.
+    pub title: String,
+    /// Program and arguments, run as the image's user in its home.
+    pub command: Vec<String>,
+    /// The port it listens on inside the container.
+    pub port: u16,
+    /// Whether the upstream sees `/<app>/<user>` in front of the path.
+    pub prefix: Prefix,
+    /// Path (as the upstream sees it) that answers below 400 once the app is ready.
+    pub ready_path: String,
+    /// Environment of its command.
+    pub env: BTreeMap<String, String>,
+    /// Headers set on every request to it, replacing the client's; lower-case names.
+    pub headers: BTreeMap<String, String>,
+    /// Cookies added to every request to it, replacing the client's of the same name.
+    pub cookies: BTreeMap<String, String>,
+}
+
+/// Whether the upstream sees `/<app>/<user>` in front of the path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prefix {
+    /// It sees the path as the browser wrote it.
+    Keep,
+    /// It sees the rest alone, and its redirects are mapped back.
+    Strip,
+}
+
+impl App {
+    /// Fills `{user}`, `{prefix}` and `{secret}` into one of the app's templates.
+    pub fn fill(template: &str, user: &str, prefix: &str, secret: &str) -> String {
+        template
+            .replace("{user}", user)
+            .replace("{prefix}", prefix)
+            .replace("{secret}", secret)
+    }
+}
+
+/// When a quiet workspace is stopped.
+#[derive(Clone, Debug)]
+pub struct Idle {
+    /// How long nothing may have been open or asked for; `None`: never stopped.
+    pub timeout: Option<Duration>,
+}
+
+/// Bounds against too much of anything.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Open client connections in all.
+    pub connections: usize,
+    /// Open client connections from one address (one /64 of IPv6); trusted proxies are exempt.
+    pub connections_per_address: usize,
+}
+
+/// How we log.
+#[derive(Clone, Debug)]
+pub struct Log {
+    /// Shape of a line.
+    pub format: LogFormat,
+    /// Filter as `tracing_subscriber::EnvFilter` takes it: `info`, `vestibule=debug`.
+    pub filter: String,
+}
+
+/// Shape of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For eyes.
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_holds_its_own_addresses_and_no_others() {
+        for (network, prefix, address, inside) in [
+            ("10.0.0.0", 8, "10.200.3.4", true),
+            ("10.0.0.0", 8, "11.0.0.1", false),
+            ("127.0.0.1", 32, "::ffff:127.0.0.1", true),
+            ("0.0.0.0", 0, "8.8.8.8", true),
+            ("::", 0, "2001:db8::1", true),
+            ("2001:db8::", 32, "2001:db9::1", false),
+            ("10.0.0.0", 8, "2001:db8::1", false),
+        ] {
+            let network = Network {
+                address: network.parse().unwrap(),
+                prefix,
+            };
+            assert_eq!(
+                network.contains(address.parse().unwrap()),
+                inside,
+                "{network:?} {address}"
+            );
+        }
+    }
+}
