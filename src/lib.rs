@@ -8,5 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+pub mod listener;
 pub mod names;
+pub mod route;
 pub mod secret;

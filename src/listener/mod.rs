@@ -1,0 +1,258 @@
+//! Accepts connections: TLS, HTTP/1.1 and HTTP/2, bounds, and who is on the other side.
+//!
+//! Imports `config`. Promise: the accept loop never waits for a client; every connection has
+//! a bound on its handshake, its heads and its number; a stop lets requests end in time.
+
+mod bounds;
+mod tls;
+
+use std::{
+    convert::Infallible,
+    io,
+    net::{IpAddr, SocketAddr},
+    pin::pin,
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+
+use http::{Request, Response};
+use hyper::{body::Incoming, server::conn, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+    time::timeout,
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub use bounds::Bounds;
+pub use tls::{TlsError, server_config};
+
+/// Longest a TLS handshake may take.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// Longest a request head may take from its first byte, or the next one to begin.
+const HEAD: Duration = Duration::from_secs(10);
+/// Largest request head in bytes, and most fields in one.
+const HEAD_BYTES: usize = 64 * 1024;
+const HEAD_FIELDS: usize = 100;
+/// Requests at once on one HTTP/2 connection.
+const STREAMS: u32 = 100;
+/// HTTP/2 receive windows in bytes: large enough that a far upload isn't held back, small
+/// enough that 100 idle uploads on one connection stay within the connection's window.
+const STREAM_WINDOW: u32 = 1024 * 1024;
+const CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
+/// Longest sent data may stay unacknowledged before a peer counts as gone.
+const UNACKNOWLEDGED: Duration = Duration::from_mins(1);
+
+/// Which kind of listener a connection came in by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// TLS ends here.
+    Https,
+    /// No TLS, behind a trusted proxy.
+    Plain,
+    /// No TLS, answers with redirects alone.
+    Redirect,
+}
+
+/// The other side of a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer {
+    /// The address the connection came from; the client's own unless that is a trusted proxy.
+    pub addr: SocketAddr,
+    /// The listener it came in by.
+    pub door: Door,
+}
+
+/// What answers requests. One for each thread, so it needs no lock.
+pub trait Handler: 'static {
+    /// The body of its answers.
+    type Body: http_body_util::BodyExt<Data = bytes::Bytes, Error: std::error::Error + Send + Sync>
+        + 'static;
+
+    /// Answers one request. Failures are answers too.
+    fn handle(
+        &self,
+        peer: Peer,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Response<Self::Body>>;
+}
+
+/// A bound socket that isn't accepting yet; every thread makes its own of the same address.
+#[derive(Debug)]
+pub struct Bound {
+    socket: std::net::TcpListener,
+    door: Door,
+}
+
+impl Bound {
+    /// Binds `addr`, so that further threads may bind it as well (`SO_REUSEPORT`, socket(7)).
+    ///
+    /// # Errors
+    /// What the system says: the address is in use, not ours, or needs more rights.
+    pub fn new(addr: SocketAddr, door: Door) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_reuse_port(true)?;
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&addr.into())?;
+        socket.listen(4096)?;
+        let socket = socket.into();
+        Ok(Self { socket, door })
+    }
+
+    /// The address it is bound to, with the port the system chose if none was asked for.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn addr(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+}
+
+/// What all listeners of a thread share.
+pub struct Service<H> {
+    /// What answers.
+    pub handler: Rc<H>,
+    /// For [`Door::Https`].
+    pub tls: Option<TlsAcceptor>,
+    /// How many connections there may be, over all threads.
+    pub bounds: Arc<Bounds>,
+    /// Cancelled when we should stop.
+    pub stop: CancellationToken,
+    /// The connections of this thread.
+    pub connections: TaskTracker,
+}
+
+/// Accepts from `bound` until the service is told to stop. Runs in a `LocalSet`.
+///
+/// # Errors
+/// If the socket can't be given to the runtime.
+pub async fn accept<H: Handler>(bound: Bound, service: Rc<Service<H>>) -> io::Result<()> {
+    let door = bound.door;
+    let listener = TcpListener::from_std(bound.socket)?;
+    loop {
+        // Both branches are cancel-safe: `accept` loses no connection when dropped.
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = service.stop.cancelled() => return Ok(()),
+        };
+        let (stream, addr) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Mostly out of file descriptors: a busy loop would only make it worse.
+                tracing::warn!(%error, "could not accept a connection");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        let Some(place) = service.bounds.enter(addr.ip()) else {
+            tracing::debug!(client.addr = %addr.ip(), "connection refused: too many");
+            continue;
+        };
+        let peer = Peer { addr, door };
+        let service = Rc::clone(&service);
+        let connections = service.connections.clone();
+        connections.spawn_local(async move {
+            if let Err(error) = serve(stream, peer, &service).await {
+                tracing::debug!(client.addr = %addr.ip(), error, "connection ended");
+            }
+            drop(place);
+        });
+    }
+}
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+async fn serve<H: Handler>(
+    stream: TcpStream,
+    peer: Peer,
+    service: &Service<H>,
+) -> Result<(), BoxError> {
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(&stream);
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(UNACKNOWLEDGED))?;
+    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
+    let (Door::Https, Some(tls)) = (peer.door, &service.tls) else {
+        return http1(stream, peer, service).await;
+    };
+    let stream = timeout(HANDSHAKE, tls.accept(stream)).await??;
+    if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+        http2(stream, peer, service).await
+    } else {
+        http1(stream, peer, service).await
+    }
+}
+
+async fn http1<H: Handler>(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: Peer,
+    service: &Service<H>,
+) -> Result<(), BoxError> {
+    let answer = service_fn(|request| async move {
+        Ok::<_, Infallible>(service.handler.handle(peer, request).await)
+    });
+    let connection = conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .max_buf_size(HEAD_BYTES)
+        .max_headers(HEAD_FIELDS)
+        .serve_connection(TokioIo::new(stream), answer)
+        .with_upgrades();
+    let mut connection = pin!(connection);
+    tokio::select! {
+        ended = connection.as_mut() => return Ok(ended?),
+        () = service.stop.cancelled() => connection.as_mut().graceful_shutdown(),
+    }
+    Ok(connection.await?)
+}
+
+async fn http2<H: Handler>(
+    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    peer: Peer,
+    service: &Service<H>,
+) -> Result<(), BoxError> {
+    let handler = Rc::clone(&service.handler);
+    let answer = service_fn(move |request| {
+        let handler = Rc::clone(&handler);
+        async move { Ok::<_, Infallible>(handler.handle(peer, request).await) }
+    });
+    let connection = conn::http2::Builder::new(ThisThread)
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS)
+        .max_header_list_size(u32::try_from(HEAD_BYTES)?)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(256 * 1024)
+        .keep_alive_interval(UNACKNOWLEDGED)
+        .keep_alive_timeout(HANDSHAKE)
+        .enable_connect_protocol()
+        .serve_connection(TokioIo::new(stream), answer);
+    let mut connection = pin!(connection);
+    tokio::select! {
+        ended = connection.as_mut() => return Ok(ended?),
+        () = service.stop.cancelled() => connection.as_mut().graceful_shutdown(),
+    }
+    Ok(connection.await?)
+}
+
+/// Spawns the streams of an HTTP/2 connection on the thread that owns it.
+#[derive(Clone, Copy)]
+struct ThisThread;
+
+impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for ThisThread {
+    fn execute(&self, future: F) {
+        tokio::task::spawn_local(future);
+    }
+}
+
+/// The address a client counts as: an IPv6 client is its /64, since it owns all of it.
+fn counted_as(addr: IpAddr) -> IpAddr {
+    match addr.to_canonical() {
+        IpAddr::V6(addr) => IpAddr::V6((addr.to_bits() >> 64 << 64).into()),
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
