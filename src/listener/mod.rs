@@ -5,6 +5,7 @@
 
 mod bounds;
 mod tls;
+mod witness;
 
 use std::{
     convert::Infallible,
@@ -28,6 +29,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use self::witness::Witnessed;
 pub use bounds::Bounds;
 pub use tls::{TlsError, server_config};
 
@@ -102,6 +104,15 @@ impl Bound {
         socket.listen(4096)?;
         let socket = socket.into();
         Ok(Self { socket, door })
+    }
+
+    /// Finds out whether another server has `addr`: one that also shares its port would
+    /// otherwise silently get half of our connections.
+    ///
+    /// # Errors
+    /// `AddrInUse`, or what else the system says.
+    pub fn is_free(addr: SocketAddr) -> io::Result<()> {
+        std::net::TcpListener::bind(addr).map(drop)
     }
 
     /// The address it is bound to, with the port the system chose if none was asked for.
@@ -192,8 +203,10 @@ async fn http1<H: Handler>(
     peer: Peer,
     service: &Service<H>,
 ) -> Result<(), BoxError> {
-    let answer = service_fn(|request| async move {
-        Ok::<_, Infallible>(service.handler.handle(peer, request).await)
+    let (stream, witness) = Witnessed::new(stream);
+    let answer = service_fn(|mut request: Request<Incoming>| {
+        witness.restore(request.headers_mut());
+        async move { Ok::<_, Infallible>(service.handler.handle(peer, request).await) }
     });
     let connection = conn::http1::Builder::new()
         .timer(TokioTimer::new())
