@@ -12,3 +12,4 @@ pub mod listener;
 pub mod names;
 pub mod route;
 pub mod secret;
+pub mod session;

@@ -1,0 +1,214 @@
+//! The claims of a token: each of the type it must be, or the token is refused (RFC 7519 4.1).
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::Value;
+
+use super::{denied::Reason, token::Object};
+use crate::{
+    names::{AppName, Username},
+    secret::hex,
+};
+
+/// How far the web application's clock may be from ours, in seconds. It counts for the times
+/// from which a token is good and for the end of a hand-off, which is near; a session, which
+/// is long, ends on the second that it names.
+pub(super) const LEEWAY: u64 = 30;
+/// Longest life of a hand-off token, in seconds.
+pub(super) const HANDOFF_SECONDS: u64 = 60;
+/// Longest session, whatever its token says: no timer has to wait until the year 2^64.
+const LONGEST_SESSION: Duration = Duration::from_hours(30 * 24);
+/// Longest text of an id, in bytes: enough for any UUID or digest, and small in a cookie.
+const MAX_ID: usize = 128;
+/// Most apps a token may grant, so that our cookie stays below the 4 KiB browsers keep.
+const MAX_APPS: usize = 32;
+
+/// What a verified token says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claims {
+    /// Whose workspace may be entered.
+    pub user: Username,
+    /// Names the session: the token's `sid`, else its `jti`, else the head of its hash.
+    pub session: String,
+    /// When the session ends; at most 30 days from when the token was checked.
+    pub expires: SystemTime,
+    /// The user's id in the web application, a number or a text there.
+    pub uid: Option<String>,
+    /// The apps that may be entered; `None`: all.
+    pub apps: Option<Vec<AppName>>,
+}
+
+/// What a verified hand-off token says.
+pub(super) struct HandoffClaims {
+    /// The session it may begin.
+    pub claims: Claims,
+    /// Its own id, good for one use.
+    pub id: String,
+    /// When it was issued, in Unix seconds.
+    pub issued: u64,
+    /// When it ends, leeway included, in Unix seconds.
+    pub ends: u64,
+    /// The nonce of the browser it was asked for by.
+    pub state: Option<String>,
+}
+
+/// What tokens must say to be for us.
+#[derive(Debug)]
+pub(super) struct Rules {
+    /// What `aud` must name.
+    pub audience: String,
+    issuer: Option<String>,
+}
+
+impl Rules {
+    pub fn new(audience: &str, issuer: Option<&str>) -> Self {
+        Self {
+            audience: audience.to_owned(),
+            issuer: issuer.map(str::to_owned),
+        }
+    }
+
+    /// The claims of a session token with this hash.
+    pub fn session(
+        &self,
+        payload: &Object,
+        hash: &[u8],
+        now: SystemTime,
+    ) -> Result<Claims, Reason> {
+        self.is_for_us(payload, unix(now))?;
+        let end = number(payload, "exp")?.ok_or(Reason::Missing("exp"))?;
+        let session = match (text(payload, "sid")?, text(payload, "jti")?) {
+            (Some(id), _) | (None, Some(id)) => id,
+            (None, None) => hex(&hash[..16]),
+        };
+        claims(payload, session, ends(end, LONGEST_SESSION, now)?)
+    }
+
+    /// The claims of a hand-off token that may begin a session of at most `lifetime`.
+    pub fn handoff(
+        &self,
+        payload: &Object,
+        lifetime: Duration,
+        now: SystemTime,
+    ) -> Result<HandoffClaims, Reason> {
+        self.is_for_us(payload, unix(now))?;
+        let issued = number(payload, "iat")?.ok_or(Reason::Missing("iat"))?;
+        let end = number(payload, "exp")?.ok_or(Reason::Missing("exp"))?;
+        if end.saturating_sub(issued) > HANDOFF_SECONDS {
+            return Err(Reason::LivesTooLong);
+        }
+        let ends_at = end.saturating_add(LEEWAY);
+        if ends_at <= unix(now) {
+            return Err(Reason::Expired);
+        }
+        let id = text(payload, "jti")?.ok_or(Reason::Missing("jti"))?;
+        let session = text(payload, "sid")?.unwrap_or_else(|| id.clone());
+        let session_end = number(payload, "session_exp")?.unwrap_or(u64::MAX);
+        let expires = ends(session_end, lifetime.min(LONGEST_SESSION), now)?;
+        Ok(HandoffClaims {
+            claims: claims(payload, session, expires)?,
+            id,
+            issued,
+            ends: ends_at,
+            state: text(payload, "state")?,
+        })
+    }
+
+    /// Audience, issuer and the times from which a token is good.
+    fn is_for_us(&self, payload: &Object, now: u64) -> Result<(), Reason> {
+        let named = match payload.get("aud").ok_or(Reason::Missing("aud"))? {
+            Value::String(one) => *one == self.audience,
+            Value::Array(all) if all.iter().all(Value::is_string) => {
+                all.iter().any(|one| *one == self.audience)
+            }
+            _ => return Err(Reason::IllFormed("aud")),
+        };
+        if !named {
+            return Err(Reason::Audience);
+        }
+        if let Some(issuer) = &self.issuer {
+            match payload.get("iss") {
+                Some(Value::String(found)) if found == issuer => {}
+                Some(Value::String(_)) => return Err(Reason::Issuer),
+                Some(_) => return Err(Reason::IllFormed("iss")),
+                None => return Err(Reason::Missing("iss")),
+            }
+        }
+        for name in ["nbf", "iat"] {
+            if number(payload, name)?.is_some_and(|from| from > now.saturating_add(LEEWAY)) {
+                return Err(Reason::NotYetValid);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The claims that all kinds of tokens share.
+fn claims(payload: &Object, session: String, expires: SystemTime) -> Result<Claims, Reason> {
+    let Value::String(user) = payload.get("sub").ok_or(Reason::Missing("sub"))? else {
+        return Err(Reason::IllFormed("sub"));
+    };
+    let uid = match payload.get("uid") {
+        Some(Value::Number(number)) => Some(number.to_string()),
+        _ => text(payload, "uid")?,
+    };
+    Ok(Claims {
+        user: Username::parse(user).map_err(|_| Reason::IllFormed("sub"))?,
+        session,
+        expires,
+        uid,
+        apps: apps(payload)?,
+    })
+}
+
+fn apps(payload: &Object) -> Result<Option<Vec<AppName>>, Reason> {
+    let ill = Reason::IllFormed("apps");
+    match payload.get("apps") {
+        None => Ok(None),
+        Some(Value::Array(names)) if names.len() <= MAX_APPS => {
+            let parsed = names.iter().map(|name| AppName::parse(name.as_str()?).ok());
+            parsed.collect::<Option<_>>().map(Some).ok_or(ill)
+        }
+        Some(_) => Err(ill),
+    }
+}
+
+/// The end of a session: `end` in Unix seconds, but not later than `longest` from now.
+fn ends(end: u64, longest: Duration, now: SystemTime) -> Result<SystemTime, Reason> {
+    let left = end.saturating_sub(unix(now));
+    if left == 0 {
+        return Err(Reason::Expired);
+    }
+    let end = Duration::from_secs(end.min(unix(now + longest)));
+    Ok(UNIX_EPOCH + end)
+}
+
+/// A `NumericDate` (RFC 7519 2): a JSON number, whole or not, from 0 to 2^64 - 1.
+fn number(payload: &Object, name: &'static str) -> Result<Option<u64>, Reason> {
+    let Some(value) = payload.get(name) else {
+        return Ok(None);
+    };
+    let float = |value: f64| Some(Duration::try_from_secs_f64(value).ok()?.as_secs());
+    let seconds = value.as_u64().or_else(|| value.as_f64().and_then(float));
+    seconds.map(Some).ok_or(Reason::IllFormed(name))
+}
+
+/// A text of 1 to 128 bytes without control characters, fit for a log line or an environment.
+fn text(payload: &Object, name: &'static str) -> Result<Option<String>, Reason> {
+    match payload.get(name) {
+        None => Ok(None),
+        Some(Value::String(text))
+            if (1..=MAX_ID).contains(&text.len()) && !text.chars().any(char::is_control) =>
+        {
+            Ok(Some(text.clone()))
+        }
+        Some(_) => Err(Reason::IllFormed(name)),
+    }
+}
+
+/// Whole seconds since 1970.
+pub(super) fn unix(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs()
+}
