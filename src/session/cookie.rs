@@ -25,26 +25,27 @@ const KEY_FILE: &str = "cookie.key";
 /// Longest cookie key read, in bytes; ours have 32.
 const MAX_KEY: u64 = 1024;
 
-/// Every value of the cookies of this name, in the order the client sent them.
+/// Every value of the cookies of this name, in the order the client sent them. Read as bytes:
+/// another cookie beside ours may hold any, and must not hide it.
 pub(super) fn values<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a str> {
-    texts(headers, header::COOKIE)
-        .flat_map(|line| line.split(';'))
-        .filter_map(move |pair| pair.trim_ascii().strip_prefix(name)?.strip_prefix('='))
+    headers
+        .get_all(header::COOKIE)
+        .into_iter()
+        .flat_map(|line| line.as_bytes().split(|c| *c == b';'))
+        .filter_map(move |pair| {
+            let value = pair.trim_ascii().strip_prefix(name.as_bytes())?;
+            std::str::from_utf8(value.strip_prefix(b"=")?).ok()
+        })
 }
 
 /// Every token of an `Authorization: Bearer` (RFC 6750 2.1).
 pub(super) fn bearers(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    texts(headers, header::AUTHORIZATION)
-        .filter_map(|line| line.trim_ascii().split_once(' '))
+    headers
+        .get_all(header::AUTHORIZATION)
+        .into_iter()
+        .filter_map(|line| line.to_str().ok()?.trim_ascii().split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
         .map(|(_, token)| token.trim_ascii())
-}
-
-fn texts(headers: &HeaderMap, name: header::HeaderName) -> impl Iterator<Item = &str> {
-    headers
-        .get_all(name)
-        .into_iter()
-        .filter_map(|line| line.to_str().ok())
 }
 
 /// A `Set-Cookie` value; a `left` of zero removes the cookie.

@@ -63,6 +63,15 @@ fn c4_a_forged_cookie_does_not_hide_a_good_one() {
 }
 
 #[test]
+fn a_cookie_of_any_bytes_does_not_hide_ours_beside_it() {
+    let sessions = sessions();
+    let line = [b"a=\xff\xe9\"; ", our_cookie(&sessions, "alice").as_bytes()].concat();
+    let line = HeaderValue::from_bytes(&line).unwrap();
+    let headers = HeaderMap::from_iter([(header::COOKIE, line)]);
+    assert_eq!(user_of(&sessions, &headers).0, "alice");
+}
+
+#[test]
 fn our_cookie_is_signed_by_our_key_alone_and_is_no_bearer() {
     let sessions = sessions();
     let payload = session_payload();
