@@ -1,0 +1,367 @@
+//! Docker, by its API (1.41 or newer) over its Unix socket.
+
+use std::{collections::HashMap, time::Duration};
+
+use async_trait::async_trait;
+use bollard::{
+    API_DEFAULT_VERSION,
+    errors::Error,
+    exec::{StartExecOptions, StartExecResults},
+    models::{
+        ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum, EndpointSettings,
+        EventMessage, ExecConfig, HostConfig, Mount, MountType, NetworkCreateRequest,
+        NetworkingConfig,
+    },
+    query_parameters::{
+        CreateContainerOptions, EventsOptionsBuilder, InspectContainerOptions,
+        InspectNetworkOptions, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
+        StartContainerOptions, StopContainerOptionsBuilder,
+    },
+};
+use futures_util::{
+    StreamExt as _,
+    stream::{self, BoxStream},
+};
+
+use super::{Container, ContainerSpec, Engine, EngineError, Event, Network, Run};
+use crate::config;
+
+/// The bridge option that lets containers on a network reach each other, or not
+/// (Docker's documentation of the bridge network driver).
+const ICC: &str = "com.docker.network.bridge.enable_icc";
+/// Length of the window in which the kernel counts CPU quota, in microseconds.
+const CPU_PERIOD: i64 = 100_000;
+/// How much of a command's output is kept.
+const OUTPUT_BYTES: usize = 16 * 1024;
+
+/// A connection to a Docker daemon.
+#[derive(Debug)]
+pub struct Docker {
+    api: bollard::Docker,
+    timeout: Duration,
+}
+
+impl Docker {
+    /// Connects and agrees on a version of the API.
+    ///
+    /// # Errors
+    /// [`EngineError::Unreachable`] if nothing answers there.
+    pub async fn connect(config: &config::Engine) -> Result<Self, EngineError> {
+        let socket = config.socket.to_string_lossy();
+        let seconds = config.timeout.as_secs().max(1);
+        let api = bollard::Docker::connect_with_unix(&socket, seconds, API_DEFAULT_VERSION);
+        let api = api.map_err(|_| EngineError::Unreachable)?;
+        let api = tokio::time::timeout(config.timeout, api.negotiate_version()).await;
+        let api = api.map_err(|_| EngineError::Timeout(seconds))?;
+        Ok(Self {
+            api: api.map_err(|_| EngineError::Unreachable)?,
+            timeout: config.timeout,
+        })
+    }
+
+    /// Waits for a call, but not longer than the configured deadline.
+    async fn within<T>(
+        &self,
+        extra: u64,
+        call: impl Future<Output = Result<T, Error>> + Send,
+    ) -> Result<T, EngineError> {
+        let deadline = self.timeout + Duration::from_secs(extra);
+        match tokio::time::timeout(deadline, call).await {
+            Ok(answer) => answer.map_err(|error| self.typed(error)),
+            Err(_) => Err(EngineError::Timeout(deadline.as_secs())),
+        }
+    }
+
+    fn typed(&self, error: Error) -> EngineError {
+        match error {
+            Error::DockerResponseServerError {
+                status_code,
+                message,
+            } => {
+                let text = message.to_lowercase();
+                if text.contains("no such image") {
+                    let name = message.rsplit("image: ").next().unwrap_or_default();
+                    EngineError::ImageMissing(name.trim().to_owned())
+                } else if text.contains("no space left") {
+                    EngineError::DiskFull
+                } else if text.contains("network") && text.contains("not found") {
+                    EngineError::NetworkMissing
+                } else if status_code == 404 {
+                    EngineError::ContainerGone
+                } else {
+                    EngineError::Refused(message)
+                }
+            }
+            Error::RequestTimeoutError => EngineError::Timeout(self.timeout.as_secs()),
+            Error::JsonDataError { message, .. } => EngineError::Refused(message),
+            _ => EngineError::Unreachable,
+        }
+    }
+}
+
+/// Turns an answer of "there is none" into `None`.
+fn found<T>(answer: Result<T, EngineError>) -> Result<Option<T>, EngineError> {
+    match answer {
+        Ok(found) => Ok(Some(found)),
+        Err(EngineError::ContainerGone | EngineError::NetworkMissing) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn container(seen: ContainerInspectResponse) -> Container {
+    let state = seen.state.unwrap_or_default();
+    let networks = seen.network_settings.and_then(|settings| settings.networks);
+    let addr = networks
+        .unwrap_or_default()
+        .into_values()
+        .find_map(|endpoint| endpoint.ip_address.and_then(|address| address.parse().ok()));
+    let labels = seen
+        .config
+        .and_then(|config| config.labels)
+        .unwrap_or_default();
+    Container {
+        id: seen.id.unwrap_or_default(),
+        labels: labels.into_iter().collect(),
+        run: match state.status {
+            Some(ContainerStateStatusEnum::RUNNING) => Run::Running,
+            Some(ContainerStateStatusEnum::PAUSED) => Run::Paused,
+            _ => Run::Stopped,
+        },
+        addr,
+        out_of_memory: state.oom_killed.unwrap_or_default(),
+        started_at: state.started_at.map(|at| at.clone()).unwrap_or_default(),
+    }
+}
+
+fn event(message: EventMessage) -> Option<Event> {
+    let id = message.actor.as_ref()?.id.clone()?;
+    let action = message.action?;
+    if action == "oom" {
+        return Some(Event::OutOfMemory { id });
+    }
+    if action == "exec_die" {
+        let exec = message.actor?.attributes?.remove("execID")?;
+        return Some(Event::ExecEnded { id, exec });
+    }
+    let changes = ["start", "die", "destroy", "pause", "unpause", "create"];
+    changes
+        .contains(&action.as_str())
+        .then_some(Event::Container { id })
+}
+
+fn filters(pairs: &[(&str, String)]) -> HashMap<String, Vec<String>> {
+    pairs
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), vec![value.clone()]))
+        .collect()
+}
+
+#[async_trait]
+impl Engine for Docker {
+    async fn image_id(&self, reference: &str) -> Result<String, EngineError> {
+        match self.within(0, self.api.inspect_image(reference)).await {
+            Ok(image) => Ok(image.id.unwrap_or_default()),
+            Err(EngineError::ContainerGone) => Err(EngineError::ImageMissing(reference.to_owned())),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn network(&self, name: &str) -> Result<Option<Network>, EngineError> {
+        let call = self
+            .api
+            .inspect_network(name, None::<InspectNetworkOptions>);
+        let network = found(self.within(0, call).await)?;
+        Ok(network.map(|network| Network {
+            isolated: network
+                .options
+                .unwrap_or_default()
+                .get(ICC)
+                .is_some_and(|icc| icc == "false"),
+        }))
+    }
+
+    async fn create_network(&self, name: &str) -> Result<(), EngineError> {
+        let request = NetworkCreateRequest {
+            name: name.to_owned(),
+            driver: Some("bridge".to_owned()),
+            options: Some(HashMap::from([(ICC.to_owned(), "false".to_owned())])),
+            ..Default::default()
+        };
+        self.within(0, self.api.create_network(request))
+            .await
+            .map(drop)
+    }
+
+    async fn list(&self, label: &str, value: &str) -> Result<Vec<Container>, EngineError> {
+        let filters = filters(&[("label", format!("{label}={value}"))]);
+        let options = ListContainersOptionsBuilder::default()
+            .all(true)
+            .filters(&filters)
+            .build();
+        let listed = self
+            .within(0, self.api.list_containers(Some(options)))
+            .await?;
+        let mut containers = Vec::with_capacity(listed.len());
+        for id in listed.into_iter().filter_map(|summary| summary.id) {
+            // One that went away meanwhile is none.
+            containers.extend(self.inspect(&id).await?);
+        }
+        Ok(containers)
+    }
+
+    async fn inspect(&self, name: &str) -> Result<Option<Container>, EngineError> {
+        let call = self
+            .api
+            .inspect_container(name, None::<InspectContainerOptions>);
+        Ok(found(self.within(0, call).await)?.map(container))
+    }
+
+    async fn create(&self, spec: &ContainerSpec) -> Result<String, EngineError> {
+        let mount = |(source, target, read_only): &(String, String, bool)| Mount {
+            typ: Some(MountType::BIND),
+            source: Some(source.clone()),
+            target: Some(target.clone()),
+            read_only: Some(*read_only),
+            ..Default::default()
+        };
+        let memory = i64::try_from(spec.memory).unwrap_or(i64::MAX);
+        let host = HostConfig {
+            memory: Some(memory),
+            // Equal limits: no swap beside it (docker run reference, --memory-swap).
+            memory_swap: Some(memory),
+            cpu_period: Some(CPU_PERIOD),
+            cpu_quota: Some(i64::from(spec.cpu_millis) * CPU_PERIOD / 1000),
+            pids_limit: Some(spec.pids.into()),
+            cap_drop: Some(vec!["ALL".to_owned()]),
+            cap_add: Some(spec.capabilities.clone()),
+            security_opt: Some(vec!["no-new-privileges".to_owned()]),
+            network_mode: Some(spec.network.clone()),
+            mounts: Some(spec.mounts.iter().map(mount).collect()),
+            init: Some(true),
+            ..Default::default()
+        };
+        let endpoints = HashMap::from([(spec.network.clone(), EndpointSettings::default())]);
+        let body = ContainerCreateBody {
+            image: Some(spec.image.clone()),
+            labels: Some(spec.labels.clone().into_iter().collect()),
+            env: Some(spec.env.clone()),
+            open_stdin: Some(true),
+            tty: Some(true),
+            host_config: Some(host),
+            networking_config: Some(NetworkingConfig {
+                endpoints_config: Some(endpoints),
+            }),
+            ..Default::default()
+        };
+        let options = CreateContainerOptions {
+            name: Some(spec.name.clone()),
+            ..Default::default()
+        };
+        self.within(0, self.api.create_container(Some(options), body))
+            .await
+            .map(|made| made.id)
+    }
+
+    async fn start(&self, id: &str) -> Result<(), EngineError> {
+        self.within(
+            0,
+            self.api.start_container(id, None::<StartContainerOptions>),
+        )
+        .await
+    }
+
+    async fn unpause(&self, id: &str) -> Result<(), EngineError> {
+        self.within(0, self.api.unpause_container(id)).await
+    }
+
+    async fn stop(&self, id: &str, grace: u64) -> Result<(), EngineError> {
+        let seconds = i32::try_from(grace).unwrap_or(i32::MAX);
+        let options = StopContainerOptionsBuilder::default().t(seconds).build();
+        self.within(grace, self.api.stop_container(id, Some(options)))
+            .await
+    }
+
+    async fn remove(&self, id: &str) -> Result<(), EngineError> {
+        let options = RemoveContainerOptionsBuilder::default().force(true).build();
+        self.within(0, self.api.remove_container(id, Some(options)))
+            .await
+    }
+
+    async fn exec(
+        &self,
+        id: &str,
+        command: &[String],
+        env: &[String],
+    ) -> Result<String, EngineError> {
+        let config = ExecConfig {
+            cmd: Some(command.to_vec()),
+            env: Some(env.to_vec()),
+            ..Default::default()
+        };
+        let exec = self.within(0, self.api.create_exec(id, config)).await?.id;
+        let detached = StartExecOptions {
+            detach: true,
+            ..Default::default()
+        };
+        self.within(0, self.api.start_exec(&exec, Some(detached)))
+            .await?;
+        Ok(exec)
+    }
+
+    async fn exec_ended(&self, exec: &str) -> Result<Option<i64>, EngineError> {
+        let seen = self.within(0, self.api.inspect_exec(exec)).await?;
+        let ended = seen.running == Some(false);
+        Ok(ended.then(|| seen.exit_code.unwrap_or_default()))
+    }
+
+    async fn output(&self, id: &str, command: &[String]) -> Result<String, EngineError> {
+        let config = ExecConfig {
+            cmd: Some(command.to_vec()),
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            ..Default::default()
+        };
+        let exec = self.within(0, self.api.create_exec(id, config)).await?.id;
+        let read = async {
+            let mut text = String::new();
+            if let StartExecResults::Attached { mut output, .. } =
+                self.api.start_exec(&exec, None).await?
+            {
+                while let Some(part) = output.next().await {
+                    text.push_str(&part?.to_string());
+                    if text.len() > 2 * OUTPUT_BYTES {
+                        text = tail(&text).to_owned();
+                    }
+                }
+            }
+            Ok(tail(&text).to_owned())
+        };
+        self.within(0, read).await
+    }
+
+    fn events(&self, label: &str, value: &str) -> BoxStream<'static, Result<Event, EngineError>> {
+        let filters = filters(&[
+            ("label", format!("{label}={value}")),
+            ("type", "container".to_owned()),
+        ]);
+        let options = EventsOptionsBuilder::default().filters(&filters).build();
+        let api = self.api.clone();
+        let connect = async move { api.events(Some(options)) };
+        stream::once(connect)
+            .flatten()
+            .filter_map(async |message| match message {
+                Ok(message) => event(message).map(Ok),
+                Err(_) => Some(Err(EngineError::Unreachable)),
+            })
+            .boxed()
+    }
+}
+
+/// The last [`OUTPUT_BYTES`] of a text, at a character's border.
+fn tail(text: &str) -> &str {
+    let from = text.len().saturating_sub(OUTPUT_BYTES);
+    let from = (from..=text.len())
+        .find(|at| text.is_char_boundary(*at))
+        .unwrap_or_default();
+    &text[from..]
+}

@@ -1,0 +1,162 @@
+//! The container engine: what workspaces need of one, and Docker as the one we speak to.
+//!
+//! Imports `config` and `secret`. Promise: every call ends within its deadline, with a typed
+//! error; nothing here knows of HTTP, users or apps.
+
+mod docker;
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use async_trait::async_trait;
+use futures_util::stream::BoxStream;
+
+pub use docker::Docker;
+
+/// A call to the engine failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EngineError {
+    /// It can't be reached.
+    #[error("the container engine can't be reached; is it running, and may we open its socket?")]
+    Unreachable,
+    /// It did not answer in time.
+    #[error("the container engine did not answer within {0} s")]
+    Timeout(u64),
+    /// The image isn't there.
+    #[error("no image {0} on this engine; build it or set `workspace.image`")]
+    ImageMissing(String),
+    /// The network isn't there.
+    #[error(
+        "the network of the workspaces is missing on this engine; restart vestibule to make it"
+    )]
+    NetworkMissing,
+    /// The container isn't there (any more).
+    #[error("the container is gone")]
+    ContainerGone,
+    /// Its disk is full.
+    #[error("the disk of the container engine is full")]
+    DiskFull,
+    /// Something else, in the engine's words.
+    #[error("the container engine refused: {0}")]
+    Refused(String),
+}
+
+/// What a container is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Run {
+    /// Its main process runs.
+    Running,
+    /// All its processes are frozen.
+    Paused,
+    /// It was made, or has ended.
+    Stopped,
+}
+
+/// A container as the engine sees it.
+#[derive(Clone, Debug)]
+pub struct Container {
+    /// The engine's id of it.
+    pub id: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// What it is doing.
+    pub run: Run,
+    /// Its address on the workspace network while it runs.
+    pub addr: Option<IpAddr>,
+    /// Whether it was last ended for want of memory.
+    pub out_of_memory: bool,
+    /// When it was last started, in the engine's words; another start has another.
+    pub started_at: String,
+}
+
+/// What to make a container of.
+#[derive(Clone, Debug)]
+pub struct ContainerSpec {
+    /// Its name.
+    pub name: String,
+    /// Image id or reference.
+    pub image: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// `NAME=value`.
+    pub env: Vec<String>,
+    /// Mounts as `source`, `target`, read-only.
+    pub mounts: Vec<(String, String, bool)>,
+    /// Name of its one network.
+    pub network: String,
+    /// Memory limit in bytes.
+    pub memory: u64,
+    /// CPU limit in thousandths of a CPU.
+    pub cpu_millis: u32,
+    /// Limit of processes and threads.
+    pub pids: u32,
+    /// Capabilities kept.
+    pub capabilities: Vec<String>,
+}
+
+/// A network as the engine sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// Whether containers on it can't reach each other.
+    pub isolated: bool,
+}
+
+/// What became of a container or of a command in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// It was started, paused, unpaused, stopped, killed or removed: look again.
+    Container {
+        /// Which one.
+        id: String,
+    },
+    /// It ran out of memory.
+    OutOfMemory {
+        /// Which one.
+        id: String,
+    },
+    /// A command in it ended.
+    ExecEnded {
+        /// The container.
+        id: String,
+        /// The command.
+        exec: String,
+    },
+}
+
+/// What workspaces need of a container engine.
+#[async_trait]
+pub trait Engine: Send + Sync + 'static {
+    /// The id of the image that `reference` names now.
+    async fn image_id(&self, reference: &str) -> Result<String, EngineError>;
+    /// The network of this name, if there is one.
+    async fn network(&self, name: &str) -> Result<Option<Network>, EngineError>;
+    /// Makes a bridge network on which containers can't reach each other.
+    async fn create_network(&self, name: &str) -> Result<(), EngineError>;
+    /// Every container with this label value, whatever it does.
+    async fn list(&self, label: &str, value: &str) -> Result<Vec<Container>, EngineError>;
+    /// The container of this name or id, if there is one.
+    async fn inspect(&self, name: &str) -> Result<Option<Container>, EngineError>;
+    /// Makes a container and returns its id.
+    async fn create(&self, spec: &ContainerSpec) -> Result<String, EngineError>;
+    /// Starts a stopped container.
+    async fn start(&self, id: &str) -> Result<(), EngineError>;
+    /// Lets a paused container go on.
+    async fn unpause(&self, id: &str) -> Result<(), EngineError>;
+    /// Stops a container: SIGTERM, and SIGKILL after `grace` seconds.
+    async fn stop(&self, id: &str, grace: u64) -> Result<(), EngineError>;
+    /// Removes a stopped container; its mounts stay.
+    async fn remove(&self, id: &str) -> Result<(), EngineError>;
+    /// Runs a command in a running container, detached, and returns the id of the exec.
+    async fn exec(
+        &self,
+        id: &str,
+        command: &[String],
+        env: &[String],
+    ) -> Result<String, EngineError>;
+    /// The exit code of a command, or `None` while it runs.
+    async fn exec_ended(&self, exec: &str) -> Result<Option<i64>, EngineError>;
+    /// Runs a command to its end and returns the last 16 KiB of its output.
+    async fn output(&self, id: &str, command: &[String]) -> Result<String, EngineError>;
+    /// What happens to containers with this label value, from now on. The first item is `Ok`
+    /// only once the stream is up; it ends with the connection to the engine.
+    fn events(&self, label: &str, value: &str) -> BoxStream<'static, Result<Event, EngineError>>;
+}
