@@ -4,6 +4,17 @@
 //! checks nothing again. Paths in it are absolute or relative to the file they came from,
 //! already joined. Every default stands in `defaults`, with its unit and reason.
 
+mod apps;
+mod defaults;
+mod load;
+mod mistake;
+mod node;
+mod section;
+mod values;
+
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::BTreeMap,
     net::{IpAddr, SocketAddr},
@@ -11,6 +22,10 @@ use std::{
     time::Duration,
 };
 
+pub use self::{
+    mistake::{ConfigErrors, Mistake},
+    node::Place,
+};
 use crate::{names::AppName, secret::Secret};
 
 /// Everything an operator can set.
@@ -285,32 +300,4 @@ pub enum LogFormat {
     Pretty,
     /// One JSON object a line.
     Json,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_network_holds_its_own_addresses_and_no_others() {
-        for (network, prefix, address, inside) in [
-            ("10.0.0.0", 8, "10.200.3.4", true),
-            ("10.0.0.0", 8, "11.0.0.1", false),
-            ("127.0.0.1", 32, "::ffff:127.0.0.1", true),
-            ("0.0.0.0", 0, "8.8.8.8", true),
-            ("::", 0, "2001:db8::1", true),
-            ("2001:db8::", 32, "2001:db9::1", false),
-            ("10.0.0.0", 8, "2001:db8::1", false),
-        ] {
-            let network = Network {
-                address: network.parse().unwrap(),
-                prefix,
-            };
-            assert_eq!(
-                network.contains(address.parse().unwrap()),
-                inside,
-                "{network:?} {address}"
-            );
-        }
-    }
 }

@@ -1,0 +1,79 @@
+//! Every default, with its unit and its reason.
+
+use std::{net::SocketAddr, time::Duration};
+
+/// Where a distribution's packages keep what must outlive a restart (FHS 5.8).
+pub const STATE_DIR: &str = "/var/lib/vestibule";
+/// HTTPS and its redirect on every address, IPv4 and IPv6.
+pub const HTTPS: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED), 443);
+/// See [`HTTPS`].
+pub const HTTP: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED), 80);
+/// What `aud` of the web application's tokens names.
+pub const AUDIENCE: &str = "vestibule";
+/// A working day, with a margin.
+pub const LIFETIME: Duration = Duration::from_hours(12);
+/// Where Docker listens.
+pub const SOCKET: &str = "/var/run/docker.sock";
+/// Docker answers in milliseconds, and on a disk that is busy in seconds.
+pub const ENGINE_TIMEOUT: Duration = Duration::from_secs(30);
+/// What `workspace-image/build.sh` makes.
+pub const IMAGE: &str = "vestibule-workspace:latest";
+/// The layout of the gateway this product grew out of.
+pub const DATA_ROOT: &str = "/app/data/users";
+/// Name of the bridge.
+pub const NETWORK: &str = "vestibule";
+/// Bytes: both IDEs, a kernel with some data, a compiler.
+pub const MEMORY: u64 = 8 << 30;
+/// Thousandths of a CPU.
+pub const CPU_MILLIS: u32 = 2000;
+/// Processes and threads: ten times what both IDEs and a build need.
+pub const PIDS: u64 = 1024;
+/// An IDE's start keeps a core busy for a second or two.
+pub const MAX_STARTING: u64 = 4;
+/// A start from stopped is mostly over by then, and a person has not begun to wonder.
+pub const PATIENCE: Duration = Duration::from_millis(1500);
+/// JupyterLab took up to 9 s on a busy machine of two cores.
+pub const READY_TIMEOUT: Duration = Duration::from_mins(1);
+/// code-server ends itself within a second; a kernel may want to save.
+pub const STOP_GRACE: Duration = Duration::from_secs(10);
+/// A break is shorter, an evening longer.
+pub const IDLE_TIMEOUT: Duration = Duration::from_mins(30);
+/// A browser opens up to 6 for each tab over HTTP/1.1, one over HTTP/2.
+pub const CONNECTIONS: u64 = 20_000;
+/// A university behind one address.
+pub const CONNECTIONS_PER_ADDRESS: u64 = 1000;
+/// Lifecycle, access and audit lines.
+pub const FILTER: &str = "info";
+
+/// The apps that are there without a word: the flags are explained in the documentation of
+/// code-server (`code-server --help`) and of Jupyter Server (`jupyter lab --help-all`).
+/// The secret reaches each by its environment, which other users of a machine can't read.
+pub const APPS: &str = r#"
+[codespace]
+title = "Codespace"
+command = [
+    "code-server", "--disable-telemetry", "--disable-update-check", "--disable-workspace-trust",
+    "--disable-getting-started-override", "--disable-proxy", "--auth", "password",
+    "--bind-addr", "0.0.0.0:8080", "/home/user",
+]
+port = 8080
+prefix = "strip"
+ready_path = "/healthz"
+env = { HASHED_PASSWORD = "{secret}" }
+cookies = { code-server-session = "{secret}" }
+
+[jupyter]
+title = "JupyterLab"
+command = [
+    "jupyter", "lab", "--no-browser", "--ServerApp.ip=0.0.0.0", "--ServerApp.port=8888",
+    "--ServerApp.port_retries=0", "--ServerApp.base_url={prefix}",
+    "--ServerApp.allow_remote_access=True", "--ServerApp.root_dir=/home/user",
+]
+port = 8888
+prefix = "keep"
+ready_path = "{prefix}api/status"
+env = { JUPYTER_TOKEN = "{secret}" }
+headers = { authorization = "token {secret}" }
+"#;
