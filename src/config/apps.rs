@@ -1,17 +1,23 @@
 //! The `[apps.*]` tables: what can be opened in a workspace.
+//!
+//! Imports `names`. Promise: no two apps share a port, and no app is given a header or cookie
+//! that would change whose request it is or where it ends.
 
 use std::collections::BTreeMap;
 
 use super::{
     App, Prefix, defaults,
+    keys::is_own,
+    mistake::{Read, Wrong},
     node::{Node, Place, Table, Value, parse},
     section::{Reading, Section},
     values,
 };
 use crate::names::AppName;
 
-/// Headers that frame a message, or that we set or take away ourselves.
-const NOT_TO_SET: [&str; 11] = [
+/// Headers that frame a message or belong to one connection (RFC 9110 7.6.1), and those that
+/// the proxy sets or takes away itself.
+const NOT_TO_SET: [&str; 15] = [
     "connection",
     "content-length",
     "cookie",
@@ -19,196 +25,203 @@ const NOT_TO_SET: [&str; 11] = [
     "forwarded",
     "host",
     "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
     "te",
     "trailer",
+    "trailers",
     "transfer-encoding",
     "upgrade",
 ];
+/// What a template may hold.
+const PLACEHOLDERS: [&str; 3] = ["user", "prefix", "secret"];
 
 /// Reads all apps: the defaults, changed and added to by the operator's.
-pub fn read(
+pub fn apps(
     reading: &Reading,
     written: Section<'_>,
     own_cookies: &[&str],
 ) -> BTreeMap<AppName, App> {
-    let mut apps = Table::new();
-    match parse(defaults::APPS) {
-        Ok(defaults) => apps.extend(defaults),
-        Err((_, what)) => reading.mistake(None, format!("the default apps are broken: {what}")),
+    let before = reading.count();
+    let mut apps = BTreeMap::new();
+    let mut ports = BTreeMap::<u16, (String, Place)>::new();
+    for (name, (place, table)) in tables(reading, written) {
+        let section = Section::new(reading, &format!("apps.{name}"), place, table);
+        let app_name = match AppName::parse(&name) {
+            Ok(name) => Some(name),
+            Err(error) => {
+                section.mistake(error.to_string());
+                None
+            }
+        };
+        let app = app(&name, section, own_cookies);
+        let (Some(app_name), Some((app, place))) = (app_name, app) else {
+            continue;
+        };
+        if let Some((other, elsewhere)) = ports.insert(app.port, (name.clone(), place.clone())) {
+            // Of the two, the one that the operator wrote can be changed.
+            let (name, other, place) = match place {
+                Place::File => (other, name, elsewhere),
+                place => (name, other, place),
+            };
+            let what = format!("`apps.{name}.port` is the port of the app `{other}` too");
+            reading.mistake(&place, what);
+        }
+        apps.insert(app_name, app);
+    }
+    if apps.is_empty() && reading.count() == before {
+        reading.mistake(&Place::File, "`apps` leaves no app enabled");
+    }
+    apps
+}
+
+/// The tables of all apps: an operator's laid key by key over the default of the same name, so
+/// that they change what they want and no more.
+fn tables(reading: &Reading, written: Section<'_>) -> BTreeMap<String, (Place, Table)> {
+    let mut apps = BTreeMap::new();
+    for (name, (_, node)) in parse(defaults::APPS).unwrap_or_default() {
+        if let Value::Table(table) = unplaced(node).value {
+            apps.insert(name, (Place::File, table));
+        }
     }
     for (name, (place, node)) in written.rest() {
-        let Value::Table(keys) = node.value else {
-            reading.mistake(
-                Some(place),
-                format!("`apps.{name}` must be a table, not {}", node.value),
-            );
-            continue;
-        };
-        // Key by key, so that an operator changes what they want and no more.
-        let under = match apps.remove(&name) {
-            Some((
-                _,
-                Node {
-                    value: Value::Table(under),
-                    ..
-                },
-            )) => under,
-            _ => Table::new(),
-        };
-        let value = Value::Table(under.into_iter().chain(keys).collect());
-        let node = Node {
-            place: place.clone(),
-            value,
-        };
-        apps.insert(name, (place, node));
-    }
-    let mut read = BTreeMap::new();
-    let mut ports = BTreeMap::<u16, String>::new();
-    for (name, (place, node)) in apps {
         let Value::Table(table) = node.value else {
+            let what = format!("`apps.{name}` must be a table, not {}", node.value);
+            reading.mistake(&place, what);
             continue;
         };
-        let section = Section::new(reading, &format!("apps.{name}"), table, Some(place));
-        let app_name = AppName::parse(&name)
-            .map_err(|error| section.mistake(error.to_string()))
-            .ok();
-        let app = app(&name, section, own_cookies);
-        let (Some(name), Some((place, app))) = (app_name, app) else {
-            continue;
-        };
-        if let Some(other) = ports.insert(app.port, name.to_string()) {
-            reading.mistake(
-                Some(place),
-                format!("`apps.{name}.port` is the port of `{other}` too"),
-            );
-        }
-        read.insert(name, app);
+        let entry = apps.entry(name).or_insert((Place::File, Table::new()));
+        entry.0 = place;
+        entry.1.extend(table);
     }
-    read
+    apps
 }
 
-fn app(name: &str, section: Section<'_>, own_cookies: &[&str]) -> Option<(Place, App)> {
-    let place = section.place.clone()?;
+/// A default's value: its line is none of the operator's file.
+fn unplaced(node: Node) -> Node {
+    let value = match node.value {
+        Value::Table(table) => Value::Table(
+            table
+                .into_iter()
+                .map(|(key, (_, node))| (key, (Place::File, unplaced(node))))
+                .collect(),
+        ),
+        Value::Array(items) => Value::Array(items.into_iter().map(unplaced).collect()),
+        other => other,
+    };
+    let place = Place::File;
+    Node { place, value }
+}
+
+/// An app and the place of its port; `None` if it is not enabled or after a mistake.
+fn app(name: &str, section: Section<'_>, own_cookies: &[&str]) -> Option<(App, Place)> {
     let enabled = section.get("enabled", values::yes_or_no).unwrap_or(true);
     let prefixes = &[("keep", Prefix::Keep), ("strip", Prefix::Strip)];
-    let prefix = section
-        .get("prefix", values::one_of(prefixes))
-        .unwrap_or(Prefix::Keep);
-    let ready = if prefix == Prefix::Keep {
-        "{prefix}"
-    } else {
-        "/"
-    };
-    let title = section
-        .get("title", values::text)
-        .unwrap_or_else(|| name.to_owned());
-    let command = section.need("command", |node| match values::list(template)(node)? {
-        words if words.is_empty() => Err("must name a program".to_owned()),
-        words => Ok(words),
-    });
-    let port = section.need("port", values::number(1, u16::MAX.into()));
-    let ready_path = section.get("ready_path", |node| {
-        let path = template(node)?;
-        let good = path.starts_with('/') || path.starts_with("{prefix}");
-        if good {
-            Ok(path)
-        } else {
-            Err(format!("must begin with `/` or `{{prefix}}`, not {path:?}"))
-        }
-    });
-    let env = section.get("env", map(variable)).unwrap_or_default();
-    let headers = section.get("headers", map(header)).unwrap_or_default();
-    let cookies = section.get(
-        "cookies",
-        map(|name, value| cookie(name, value, own_cookies)),
+    let prefix = section.get("prefix", values::one_of(prefixes));
+    let prefix = prefix.unwrap_or(defaults::PREFIX);
+    let title = section.get("title", values::text);
+    let command = section.need(
+        "command",
+        r#"["marimo", "edit"]"#,
+        |node| match values::list(template)(node)? {
+            words if words.first().is_none_or(String::is_empty) => {
+                Err("must name a program".into())
+            }
+            words => Ok(words),
+        },
     );
+    let port = section.need("port", "2718", |node| {
+        let port = values::number(1, u16::MAX)(node)?;
+        Ok((port, node.place.clone()))
+    });
+    let ready_path = section.get("ready_path", ready_path);
+    let env = section.get("env", |node| {
+        values::table(node, |name, value| {
+            values::variable_name(name)?;
+            Ok((name.to_owned(), template(value)?))
+        })
+    });
+    let headers = section.get("headers", |node| values::table(node, header));
+    let cookies = section.get("cookies", |node| {
+        values::table(node, |name, value| cookie(name, value, own_cookies))
+    });
     section.finish();
     enabled.then_some(())?;
+    let (port, place) = port?;
     let app = App {
-        title,
+        title: title.unwrap_or_else(|| name.to_owned()),
         command: command?,
-        port: u16::try_from(port?).ok()?,
+        port,
         prefix,
-        ready_path: ready_path.unwrap_or_else(|| ready.to_owned()),
-        env,
-        headers,
+        ready_path: ready_path.unwrap_or_else(|| defaults::ready_path(prefix).to_owned()),
+        env: env.unwrap_or_default(),
+        headers: headers.unwrap_or_default(),
         cookies: cookies.unwrap_or_default(),
     };
-    Some((place, app))
+    Some((app, place))
 }
 
-/// Text in which `{user}`, `{prefix}` and `{secret}` are filled in.
-fn template(node: &Node) -> Result<String, String> {
-    let Value::Text(text) = &node.value else {
-        return Err(format!("must be text in quotes, not {}", node.value));
-    };
-    if text.contains('\0') {
-        return Err("must not hold a NUL".to_owned());
-    }
-    for part in text.split('{').skip(1) {
-        let word = part
-            .split('}')
-            .next()
-            .filter(|word| word.len() < part.len())
-            .unwrap_or_default();
+/// Text in which `{user}`, `{prefix}` and `{secret}` are filled in. Other braces, as JSON and
+/// shells have them, stand for themselves; a lower-case word in braces is a slip of the pen.
+fn template(node: &Node) -> Read<String> {
+    let text = values::any_text(node)?;
+    let words = text.split('{').skip(1).filter_map(|part| {
+        let (word, _) = part.split_once('}')?;
         let is_word = !word.is_empty() && word.bytes().all(|c| c.is_ascii_lowercase());
-        if is_word && !["user", "prefix", "secret"].contains(&word) {
-            return Err(format!(
-                "holds {{{word}}}; there are only {{user}}, {{prefix}} and {{secret}}"
-            ));
+        is_word.then_some(word)
+    });
+    for word in words {
+        if !PLACEHOLDERS.contains(&word) {
+            let what = "there are only {user}, {prefix} and {secret}";
+            return Err(format!("holds {{{word}}}; {what}").into());
         }
     }
-    Ok(text.clone())
+    Ok(text)
 }
 
-type Pair = Result<(String, String), String>;
-
-/// A table of texts.
-pub fn map(
-    pair: impl Fn(&str, &Node) -> Pair,
-) -> impl Fn(&Node) -> Result<BTreeMap<String, String>, String> {
-    move |node| match &node.value {
-        Value::Table(table) => table
-            .iter()
-            .map(|(name, (_, value))| pair(name, value))
-            .collect(),
-        other => Err(format!("must be a table, not {other}")),
+fn ready_path(node: &Node) -> Read<String> {
+    let path = template(node)?;
+    let begins = path.starts_with('/') || path.starts_with("{prefix}");
+    if begins && path.bytes().all(|c| c.is_ascii_graphic()) {
+        return Ok(path);
     }
+    Err(format!("must be a path that begins with `/` or `{{prefix}}`, not {path:?}").into())
 }
 
-/// A variable of the environment.
-pub fn variable(name: &str, value: &Node) -> Pair {
-    if name.is_empty() || name.contains(['=', '\0']) {
-        return Err(format!("can't hold a variable named {name:?}"));
-    }
-    Ok((name.to_owned(), template(value)?))
-}
-
-fn header(name: &str, value: &Node) -> Pair {
+fn header(name: &str, value: &Node) -> Read<(String, String)> {
     let name = name.to_ascii_lowercase();
-    let value = template(value)?;
-    let printable = value
-        .bytes()
-        .all(|c| c == b'\t' || (b' '..=b'~').contains(&c));
-    if !values::is_token(&name) || !printable {
-        return Err(format!("can't hold the header {name:?}"));
+    if !values::is_token(&name) {
+        return Err("is no name of a header".into());
     }
     if NOT_TO_SET.contains(&name.as_str()) || name.starts_with("x-forwarded-") {
-        return Err(format!("can't hold `{name}`: it is set by vestibule"));
+        return Err("can't be set: it is the proxy's own business".into());
+    }
+    let value = template(value)?;
+    // RFC 9110 5.5, without what no server agrees on.
+    if !value
+        .bytes()
+        .all(|c| c == b'\t' || (b' '..=b'~').contains(&c))
+    {
+        return Err("must have a value of printable ASCII".into());
     }
     Ok((name, value))
 }
 
-fn cookie(name: &str, value: &Node, own: &[&str]) -> Pair {
-    let value = template(value)?;
-    let plain = value
-        .bytes()
-        .all(|c| c.is_ascii_graphic() && !b"\",;\\".contains(&c));
-    if !values::is_token(name) || !plain {
-        return Err(format!("can't hold the cookie {name:?}"));
+fn cookie(name: &str, value: &Node, own: &[&str]) -> Read<(String, String)> {
+    if !values::is_token(name) {
+        return Err("is no name of a cookie".into());
     }
-    if own.iter().any(|own| own.eq_ignore_ascii_case(name)) {
-        return Err(format!("can't hold `{name}`: it is vestibule's own"));
+    if is_own(name, own) {
+        return Err("can't be set: it is vestibule's own cookie".into());
+    }
+    let value = template(value)?;
+    // RFC 6265 4.1.1.
+    let allowed = |c: u8| c.is_ascii_graphic() && !b"\",;\\".contains(&c);
+    if !value.bytes().all(allowed) {
+        return Err(Wrong::from(
+            r#"must have a value without spaces, `"`, `,`, `;` and `\`"#,
+        ));
     }
     Ok((name.to_owned(), value))
 }

@@ -1,15 +1,25 @@
 //! Every default, with its unit and its reason.
+//!
+//! Imports the types of `config` alone. Promise: what isn't here has no default. `proxy.toml`
+//! shows the same values, and a test holds the two together.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    time::Duration,
+};
+
+use super::{Isolation, LogFormat, Prefix};
 
 /// Where a distribution's packages keep what must outlive a restart (FHS 5.8).
 pub const STATE_DIR: &str = "/var/lib/vestibule";
 /// HTTPS and its redirect on every address, IPv4 and IPv6.
-pub const HTTPS: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED), 443);
+pub const HTTPS: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 443);
 /// See [`HTTPS`].
-pub const HTTP: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED), 80);
+pub const HTTP: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 80);
+/// A thread for each CPU: a serving thread never waits for anything but its sockets.
+pub fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
 /// What `aud` of the web application's tokens names.
 pub const AUDIENCE: &str = "vestibule";
 /// A working day, with a margin.
@@ -24,35 +34,54 @@ pub const IMAGE: &str = "vestibule-workspace:latest";
 pub const DATA_ROOT: &str = "/app/data/users";
 /// Name of the bridge.
 pub const NETWORK: &str = "vestibule";
+/// One tenant must not reach another's IDE; who can live with that says so.
+pub const ISOLATION: Isolation = Isolation::Refuse;
 /// Bytes: both IDEs, a kernel with some data, a compiler.
 pub const MEMORY: u64 = 8 << 30;
 /// Thousandths of a CPU.
 pub const CPU_MILLIS: u32 = 2000;
 /// Processes and threads: ten times what both IDEs and a build need.
-pub const PIDS: u64 = 1024;
+pub const PIDS: u32 = 1024;
+/// None is kept: the image's user is not root and gains no privileges.
+pub fn capabilities() -> Vec<String> {
+    Vec::new()
+}
 /// An IDE's start keeps a core busy for a second or two.
-pub const MAX_STARTING: u64 = 4;
+pub const MAX_STARTING: usize = 4;
 /// A start from stopped is mostly over by then, and a person has not begun to wonder.
 pub const PATIENCE: Duration = Duration::from_millis(1500);
-/// JupyterLab took up to 9 s on a busy machine of two cores.
+/// `JupyterLab` took up to 9 s on a busy machine of two cores.
 pub const READY_TIMEOUT: Duration = Duration::from_mins(1);
 /// code-server ends itself within a second; a kernel may want to save.
 pub const STOP_GRACE: Duration = Duration::from_secs(10);
 /// A break is shorter, an evening longer.
 pub const IDLE_TIMEOUT: Duration = Duration::from_mins(30);
 /// A browser opens up to 6 for each tab over HTTP/1.1, one over HTTP/2.
-pub const CONNECTIONS: u64 = 20_000;
+pub const CONNECTIONS: usize = 20_000;
 /// A university behind one address.
-pub const CONNECTIONS_PER_ADDRESS: u64 = 1000;
+pub const CONNECTIONS_PER_ADDRESS: usize = 1000;
+/// Whoever starts it by hand reads it; a collector of logs is set up once and asks for JSON.
+pub const LOG_FORMAT: LogFormat = LogFormat::Pretty;
 /// Lifecycle, access and audit lines.
 pub const FILTER: &str = "info";
+
+/// Most servers can be told the path they live under, and then all their links are right.
+pub const PREFIX: Prefix = Prefix::Keep;
+
+/// The path that says whether an app is ready: where people enter it.
+pub fn ready_path(prefix: Prefix) -> &'static str {
+    match prefix {
+        Prefix::Keep => "{prefix}",
+        Prefix::Strip => "/",
+    }
+}
 
 /// The apps that are there without a word: the flags are explained in the documentation of
 /// code-server (`code-server --help`) and of Jupyter Server (`jupyter lab --help-all`).
 /// The secret reaches each by its environment, which other users of a machine can't read.
 pub const APPS: &str = r#"
 [codespace]
-title = "Codespace"
+title = "VS Code"
 command = [
     "code-server", "--disable-telemetry", "--disable-update-check", "--disable-workspace-trust",
     "--disable-getting-started-override", "--disable-proxy", "--auth", "password",

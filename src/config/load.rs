@@ -1,28 +1,30 @@
 //! From the file and the environment to a [`Config`], with every mistake remembered.
+//!
+//! Imports the rest of `config`. Promise: all tables are read whatever is wrong with one of
+//! them, and a [`Config`] leaves here only if nothing is.
 
 use std::{
     collections::BTreeSet,
-    fs,
+    fs, io,
+    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use super::{
-    Algorithm, Config, Engine, Idle, Isolation, Key, Limits, Listen, Log, LogFormat, Mount,
-    Session, Site, Tls, Workspace, apps, defaults,
-    mistake::{ConfigErrors, Mistake},
-    node::{Node, Table, Value, parse},
+    Config, Engine, Idle, Limits, Listen, Log, LogFormat, Site, Tls, addresses, apps, defaults,
+    keys,
+    mistake::{ConfigErrors, Mistake, Read},
+    node::{Node, Place, Table, Value, parse},
     section::{Reading, Section},
-    values,
+    values, workspace,
 };
-use crate::secret::Secret;
 
-/// Cookies that are ours under every configuration.
-const OWN_COOKIES: [&str; 2] = ["__Host-vestibule-session", "__Host-vestibule-state"];
-/// Fewest bytes of a shared secret: the length of the hash (RFC 7518 3.2).
-const SHORTEST_SECRET: usize = 32;
-const DAY: Duration = Duration::from_hours(24);
 const SECOND: Duration = Duration::from_secs(1);
+/// More would be a slip: one thread serves some ten thousand requests a second.
+const MOST_THREADS: usize = 1024;
+/// More than the ports of one address; a system has its own bounds below this.
+const MOST_CONNECTIONS: usize = 10_000_000;
 
 impl Config {
     /// Reads a file, and the `VESTIBULE_` variables that stand for its keys.
@@ -30,31 +32,32 @@ impl Config {
     /// # Errors
     /// [`ConfigErrors`] with everything that is wrong.
     pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
-        // A variable that isn't Unicode can't be one of ours.
-        let env = std::env::vars_os();
-        let env = env.filter_map(|(name, value)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
+        // A value that isn't Unicode is spoilt here and then refused by name: it isn't ignored.
+        let env = std::env::vars_os().filter_map(|(name, value)| {
+            let value = value.to_string_lossy().into_owned();
+            Some((name.into_string().ok()?, value))
         });
-        Self::load_with(path, env)
+        Self::read(path, env)
     }
 
-    pub(super) fn load_with(
+    /// Reads a file, and in `env` the `VESTIBULE_` variables that stand for its keys.
+    ///
+    /// # Errors
+    /// [`ConfigErrors`] with everything that is wrong.
+    pub fn read(
         path: &Path,
-        env: impl Iterator<Item = (String, String)>,
+        env: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigErrors> {
         let errors = |mistakes| ConfigErrors {
             path: path.to_owned(),
             mistakes,
         };
         let one = |place, what| errors(vec![Mistake { place, what }]);
-        let text = fs::read_to_string(path).map_err(|error| {
-            one(
-                None,
-                format!("can't be read: {error}; is it there? (`--config` names another)"),
-            )
-        })?;
-        let table = parse(&text).map_err(|(place, what)| one(Some(place), what))?;
-        let absolute = std::path::absolute(path).map_err(|error| one(None, error.to_string()))?;
+        let text = fs::read_to_string(path)
+            .map_err(|error| one(Place::File, format!("can't be read: {}", why(&error))))?;
+        let table = parse(&text).map_err(|(place, what)| one(place, what))?;
+        let absolute = std::path::absolute(path);
+        let absolute = absolute.map_err(|error| one(Place::File, error.to_string()))?;
         let base = absolute.parent().unwrap_or(Path::new("/"));
         let reading = Reading::new(env);
         let config = config(&reading, table, base);
@@ -65,33 +68,37 @@ impl Config {
     }
 }
 
+/// Why the file can't be read, and what to do about it.
+fn why(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "there is no such file; `--config` names another".to_owned(),
+        io::ErrorKind::InvalidData => "it is not UTF-8, as TOML must be".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
 /// The whole; `None` only after a mistake was remembered.
-fn config(reading: &Reading, table: Table, base: &Path) -> Option<Config> {
-    let top = Section::new(reading, "", table, None);
+pub(super) fn config(reading: &Reading, table: Table, base: &Path) -> Option<Config> {
+    let top = Section::new(reading, "", Place::File, table);
     let site = site(&top);
-    let state_dir = top
-        .get("state_dir", values::path(base))
-        .unwrap_or_else(|| defaults::STATE_DIR.into());
+    let state_dir = top.get("state_dir", values::path(base));
     let listen = listen(top.section("listen"));
-    let tls = tls(top.section("tls"), &listen, base);
-    let session = session(top.section("session"), base);
+    let tls = tls(top.section("tls"), listen.wants_tls, base);
+    let session = keys::session(top.section("session"), base);
     let engine = engine(top.section("engine"), base);
-    let workspace = workspace(top.section("workspace"), base);
+    let workspace = workspace::workspace(top.section("workspace"), base);
     let shared = session
         .as_ref()
         .and_then(|session| session.shared_cookie.as_deref());
-    let own: Vec<&str> = OWN_COOKIES.into_iter().chain(shared).collect();
-    let apps = apps::read(reading, top.section("apps"), &own);
-    if apps.is_empty() {
-        reading.mistake(None, "there is no app to open: `apps` leaves none enabled");
-    }
+    let own: Vec<&str> = keys::OWN_COOKIES.into_iter().chain(shared).collect();
+    let apps = apps::apps(reading, top.section("apps"), &own);
     let idle = idle(top.section("idle"));
     let limits = limits(top.section("limits"));
     let log = log(top.section("log"));
     top.finish();
     Some(Config {
         site: site?,
-        listen,
+        listen: listen.listen,
         tls,
         session: session?,
         engine,
@@ -100,200 +107,104 @@ fn config(reading: &Reading, table: Table, base: &Path) -> Option<Config> {
         idle,
         limits,
         log,
-        state_dir,
+        state_dir: state_dir.unwrap_or_else(|| PathBuf::from(defaults::STATE_DIR)),
     })
 }
 
 fn site(top: &Section<'_>) -> Option<Site> {
-    let origin = top.need("public_url", values::origin);
-    let login_url = top.need("login_url", values::url);
-    let trusted_origins = top.get("trusted_origins", values::list(values::origin));
-    let frame_ancestors = top.get("frame_ancestors", values::list(values::origin));
+    let example = r#""https://ide.example.org""#;
+    let origin = top.need("public_url", example, addresses::origin);
+    let example = r#""https://www.example.org/vestibule/open""#;
+    let login_url = top.need("login_url", example, addresses::page);
+    let trusted_origins = top.get("trusted_origins", values::list(addresses::origin));
+    let frame_ancestors = top.get("frame_ancestors", values::list(addresses::origin));
     let origin = origin?;
-    let authority = origin
-        .split_once("://")
-        .map(|(_, authority)| authority.to_owned())?;
+    let (_, authority) = origin.split_once("://")?;
     Some(Site {
+        authority: authority.to_owned(),
         origin,
-        authority,
         login_url: login_url?,
         trusted_origins: trusted_origins.unwrap_or_default(),
         frame_ancestors: frame_ancestors.unwrap_or_default(),
     })
 }
 
-fn listen(section: Section<'_>) -> Listen {
-    let addresses = || values::list(values::address);
-    let any = ["https", "http", "plain"]
-        .iter()
-        .any(|key| section.is_there(key));
-    let usual = |addr| if any { Vec::new() } else { vec![addr] };
-    let https = section
-        .get("https", addresses())
-        .unwrap_or_else(|| usual(defaults::HTTPS));
-    let http = section
-        .get("http", addresses())
-        .unwrap_or_else(|| usual(defaults::HTTP));
-    let plain = section.get("plain", addresses()).unwrap_or_default();
-    let trusted_proxies = section
-        .get("trusted_proxies", values::list(values::network))
-        .unwrap_or_default();
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = section.get("threads", values::number(1, 1024));
-    if https.is_empty() && plain.is_empty() {
-        section.mistake("`listen` needs `https` or `plain` addresses");
-    }
-    if !plain.is_empty() && trusted_proxies.is_empty() {
-        section.mistake(
-            "`listen.plain` is for trusted proxies alone: name them in `listen.trusted_proxies`",
-        );
-    }
-    let all: Vec<_> = https
-        .iter()
-        .chain(&http)
-        .chain(&plain)
-        .filter(|addr| addr.port() != 0)
-        .collect();
-    if all.iter().collect::<BTreeSet<_>>().len() < all.len() {
-        section.mistake("`listen` names the same address twice");
-    }
-    section.finish();
-    Listen {
-        https,
-        http,
-        plain,
-        trusted_proxies,
-        threads: threads
-            .and_then(|threads| usize::try_from(threads).ok())
-            .unwrap_or(cores),
-    }
+/// `[listen]`, and whether it needs a certificate.
+struct Listening {
+    listen: Listen,
+    wants_tls: bool,
 }
 
-fn tls(section: Section<'_>, listen: &Listen, base: &Path) -> Option<Tls> {
-    let needed = !listen.https.is_empty();
-    let file = |key| {
-        if needed {
-            section.need(key, values::path(base))
+fn listen(section: Section<'_>) -> Listening {
+    let [https, http, plain] = ["https", "http", "plain"].map(|key| {
+        let given = section.is_there(key);
+        (given, section.get(key, values::list(addresses::address)))
+    });
+    let all = [&https, &http, &plain];
+    let none_given = all.iter().all(|(given, _)| !given);
+    // After a mistake in a list, it is not known which addresses were meant.
+    let all_read = all
+        .iter()
+        .all(|(given, addresses)| !given || addresses.is_some());
+    let wants_tls = none_given || https.1.as_ref().map_or(https.0, |https| !https.is_empty());
+    let proxies_given = section.is_there("trusted_proxies");
+    let proxies = section.get("trusted_proxies", values::list(addresses::network));
+    let proxies_read = !proxies_given || proxies.is_some();
+    let threads = section.get("threads", values::number(1, MOST_THREADS));
+    let usual = |address| {
+        if none_given {
+            vec![address]
+        } else {
+            Vec::new()
+        }
+    };
+    let listen = Listen {
+        https: https.1.unwrap_or_else(|| usual(defaults::HTTPS)),
+        http: http.1.unwrap_or_else(|| usual(defaults::HTTP)),
+        plain: plain.1.unwrap_or_default(),
+        trusted_proxies: proxies.unwrap_or_default(),
+        threads: threads.unwrap_or_else(defaults::threads),
+    };
+    if all_read && listen.https.is_empty() && listen.plain.is_empty() {
+        section.mistake("`listen` needs addresses in `https` or `plain`");
+    }
+    if proxies_read && !listen.plain.is_empty() && listen.trusted_proxies.is_empty() {
+        section.mistake(
+            "`listen.plain` serves trusted proxies alone: name them in `listen.trusted_proxies`",
+        );
+    }
+    for twice in repeated(&listen) {
+        section.mistake(format!("`listen` names {twice} twice"));
+    }
+    section.finish();
+    Listening { listen, wants_tls }
+}
+
+/// Addresses that can't be bound more than once; port 0 is another port each time.
+fn repeated(listen: &Listen) -> BTreeSet<SocketAddr> {
+    let all = listen.https.iter().chain(&listen.http).chain(&listen.plain);
+    let mut seen = BTreeSet::new();
+    all.filter(|address| address.port() != 0 && !seen.insert(**address))
+        .copied()
+        .collect()
+}
+
+fn tls(section: Section<'_>, wanted: bool, base: &Path) -> Option<Tls> {
+    let file = |key, example| {
+        if wanted {
+            section.need(key, example, values::path(base))
         } else {
             section.get(key, values::path(base))
         }
     };
-    let (cert, key) = (file("cert"), file("key"));
+    let cert = file("cert", r#""/etc/vestibule/fullchain.pem""#);
+    let key = file("key", r#""/etc/vestibule/privkey.pem""#);
     section.finish();
-    Some(Tls {
+    let tls = Tls {
         cert: cert?,
         key: key?,
-    })
-}
-
-fn session(section: Section<'_>, base: &Path) -> Option<Session> {
-    let keys = section.need("keys", |node| match &node.value {
-        Value::Array(items) => Ok(items.clone()),
-        other => Err(format!("must be a list of keys, not {other}")),
-    });
-    let keys = keys.map(|items| {
-        if items.is_empty() {
-            section.mistake("`session.keys` needs at least one key");
-        }
-        let keys = items
-            .into_iter()
-            .filter_map(|item| key(section.reading, item, base));
-        keys.collect::<Vec<_>>()
-    });
-    if let Some(keys) = &keys {
-        let names: BTreeSet<_> = keys
-            .iter()
-            .map(|key| (&key.id, key.id.is_none().then_some(key.algorithm as u8)))
-            .collect();
-        if names.len() < keys.len() {
-            section
-                .mistake("two of `session.keys` can't be told apart: give each an `id` of its own");
-        }
-    }
-    let audience = section.get("audience", values::text);
-    let issuer = section.get("issuer", values::text);
-    let shared_cookie = section.get("shared_cookie", |node| {
-        let name = values::text(node)?;
-        if !values::is_token(&name) {
-            Err(format!("must be the name of a cookie, not {name:?}"))
-        } else if OWN_COOKIES
-            .iter()
-            .any(|own| own.eq_ignore_ascii_case(&name))
-        {
-            Err(format!("can't be {name}: that is vestibule's own"))
-        } else {
-            Ok(name)
-        }
-    });
-    let lifetime = section.get(
-        "lifetime",
-        values::duration(Duration::from_mins(1), DAY * 30),
-    );
-    section.finish();
-    Some(Session {
-        keys: keys?,
-        audience: audience.unwrap_or_else(|| defaults::AUDIENCE.to_owned()),
-        issuer,
-        shared_cookie,
-        lifetime: lifetime.unwrap_or(defaults::LIFETIME),
-    })
-}
-
-fn key(reading: &Reading, item: Node, base: &Path) -> Option<Key> {
-    let Value::Table(table) = item.value else {
-        reading.mistake(
-            Some(item.place),
-            "each of `session.keys` must be a table with `algorithm` and `file`",
-        );
-        return None;
     };
-    let section = Section::new(reading, "session.keys", table, Some(item.place));
-    let id = section.get("id", values::text);
-    let algorithms = &[
-        ("HS256", Algorithm::Hs256),
-        ("RS256", Algorithm::Rs256),
-        ("ES256", Algorithm::Es256),
-        ("EdDSA", Algorithm::EdDsa),
-    ];
-    let algorithm = section.need("algorithm", values::one_of(algorithms));
-    let material = section.need("file", |node| {
-        let path = values::path(base)(node)?;
-        material(&path, algorithm).map_err(|what| format!("{}: {what}", path.display()))
-    });
-    section.finish();
-    Some(Key {
-        id,
-        algorithm: algorithm?,
-        material: material?,
-    })
-}
-
-/// Reads a key file, and judges whether it can be what it is said to be (RFC 8725 3.2, 3.5).
-fn material(path: &Path, algorithm: Option<Algorithm>) -> Result<Secret, String> {
-    let mut bytes = fs::read(path).map_err(|error| format!("can't be read: {error}"))?;
-    let is_pem = bytes.starts_with(b"-----BEGIN ");
-    match algorithm {
-        Some(Algorithm::Hs256) => {
-            if bytes.ends_with(b"\n") {
-                bytes.pop();
-                bytes.pop_if(|last| *last == b'\r');
-            }
-            if is_pem {
-                return Err("is a PEM file; HS256 wants a shared secret".to_owned());
-            }
-            if bytes.len() < SHORTEST_SECRET {
-                return Err(format!(
-                    "holds {} bytes; a shared secret has at least {SHORTEST_SECRET} (`openssl rand -hex 32` makes one)",
-                    bytes.len()
-                ));
-            }
-        }
-        Some(_) if !is_pem => {
-            return Err("is no PEM file; this algorithm wants a public key in PEM".to_owned());
-        }
-        _ => {}
-    }
-    Ok(Secret::new(bytes))
+    wanted.then_some(tls)
 }
 
 fn engine(section: Section<'_>, base: &Path) -> Engine {
@@ -306,117 +217,11 @@ fn engine(section: Section<'_>, base: &Path) -> Engine {
     }
 }
 
-fn workspace(section: Section<'_>, base: &Path) -> Workspace {
-    let isolations = &[("refuse", Isolation::Refuse), ("warn", Isolation::Warn)];
-    let image = section.get("image", values::text);
-    let data_root = section.get("data_root", values::path(base));
-    let network = section.get("network", values::docker_name);
-    let isolation = section.get("isolation", values::one_of(isolations));
-    let memory = section.get("memory", values::size);
-    let cpus = section.get("cpus", values::cpus);
-    let pids = section.get("pids", values::number(16, 1 << 22));
-    let capabilities = section.get("capabilities", values::list(capability));
-    let mounts = section
-        .take("mounts")
-        .map(|node| mounts(section.reading, node, base));
-    let env = section.get("env", apps::map(apps::variable));
-    let max_starting = section.get("max_starting", values::number(1, 1000));
-    let patience = section.get("patience", values::duration(Duration::ZERO, SECOND * 20));
-    let ready_timeout = section.get("ready_timeout", values::duration(SECOND, SECOND * 3600));
-    let stop_grace = section.get("stop_grace", values::duration(SECOND, SECOND * 600));
-    section.finish();
-    Workspace {
-        image: image.unwrap_or_else(|| defaults::IMAGE.to_owned()),
-        data_root: data_root.unwrap_or_else(|| defaults::DATA_ROOT.into()),
-        network: network.unwrap_or_else(|| defaults::NETWORK.to_owned()),
-        isolation: isolation.unwrap_or(Isolation::Refuse),
-        memory: memory.unwrap_or(defaults::MEMORY),
-        cpu_millis: cpus.unwrap_or(defaults::CPU_MILLIS),
-        pids: u32::try_from(pids.unwrap_or(defaults::PIDS)).unwrap_or(u32::MAX),
-        capabilities: capabilities.unwrap_or_default(),
-        mounts: mounts.unwrap_or_default(),
-        env: env.unwrap_or_default(),
-        max_starting: usize::try_from(max_starting.unwrap_or(defaults::MAX_STARTING)).unwrap_or(1),
-        patience: patience.unwrap_or(defaults::PATIENCE),
-        ready_timeout: ready_timeout.unwrap_or(defaults::READY_TIMEOUT),
-        stop_grace: stop_grace.unwrap_or(defaults::STOP_GRACE),
-    }
-}
-
-fn capability(node: &Node) -> Result<String, String> {
-    let text = values::text(node)?.to_ascii_uppercase();
-    let name = text.strip_prefix("CAP_").unwrap_or(&text);
-    let allowed = |c: u8| c.is_ascii_uppercase() || c == b'_';
-    if name.bytes().all(allowed) && name != "ALL" {
-        Ok(name.to_owned())
-    } else {
-        Err(format!("must hold names such as \"NET_RAW\", not {text:?}"))
-    }
-}
-
-fn mounts(reading: &Reading, node: Node, base: &Path) -> Vec<Mount> {
-    let Value::Array(items) = node.value else {
-        reading.mistake(
-            Some(node.place),
-            format!("`workspace.mounts` must be a list, not {}", node.value),
-        );
-        return Vec::new();
-    };
-    let mounts = items.into_iter().filter_map(|item| {
-        let Node {
-            place,
-            value: Value::Table(table),
-        } = item
-        else {
-            reading.mistake(
-                Some(item.place),
-                "each of `workspace.mounts` must be a table with `source` and `target`",
-            );
-            return None;
-        };
-        mount(
-            Section::new(reading, "workspace.mounts", table, Some(place)),
-            base,
-        )
-    });
-    let mounts: Vec<Mount> = mounts.collect();
-    let targets: BTreeSet<_> = mounts.iter().map(|mount| &mount.target).collect();
-    if targets.len() < mounts.len() {
-        reading.mistake(
-            Some(node.place),
-            "two of `workspace.mounts` have the same target",
-        );
-    }
-    mounts
-}
-
-fn mount(section: Section<'_>, base: &Path) -> Option<Mount> {
-    let source = section.need("source", values::path(base));
-    let target = section.need("target", |node| {
-        let text = values::text(node)?;
-        let path = PathBuf::from(&text);
-        let home = Path::new("/home/user");
-        let plain = path.is_absolute() && !text.contains("..");
-        if !plain || path.starts_with(home) || home.starts_with(&path) {
-            return Err(format!(
-                "must be an absolute path outside of /home/user, not {text:?}"
-            ));
-        }
-        Ok(text)
-    });
-    let optional = section.get("optional", values::yes_or_no);
-    section.finish();
-    Some(Mount {
-        source: source?,
-        target: target?,
-        optional: optional.unwrap_or_default(),
-    })
-}
-
 fn idle(section: Section<'_>) -> Idle {
+    let year = Duration::from_hours(24 * 365);
     let timeout = section.get("timeout", |node| match &node.value {
         Value::Text(text) if text == "never" => Ok(None),
-        _ => values::duration(SECOND, DAY * 365)(node).map(Some),
+        _ => values::duration(SECOND, year)(node).map(Some),
     });
     section.finish();
     Idle {
@@ -425,32 +230,34 @@ fn idle(section: Section<'_>) -> Idle {
 }
 
 fn limits(section: Section<'_>) -> Limits {
-    let count = |key, default| {
-        let read = section.get(key, values::number(1, 10_000_000));
-        usize::try_from(read.unwrap_or(default)).unwrap_or(usize::MAX)
-    };
-    let connections = count("connections", defaults::CONNECTIONS);
-    let connections_per_address =
-        count("connections_per_address", defaults::CONNECTIONS_PER_ADDRESS);
+    let count = || values::number(1, MOST_CONNECTIONS);
+    let connections = section.get("connections", count());
+    let each = section.get("connections_per_address", count());
     section.finish();
     Limits {
-        connections,
-        connections_per_address,
+        connections: connections.unwrap_or(defaults::CONNECTIONS),
+        connections_per_address: each.unwrap_or(defaults::CONNECTIONS_PER_ADDRESS),
     }
 }
 
 fn log(section: Section<'_>) -> Log {
     let formats = &[("pretty", LogFormat::Pretty), ("json", LogFormat::Json)];
     let format = section.get("format", values::one_of(formats));
-    let filter = section.get("filter", |node| {
-        let text = values::text(node)?;
-        let checked = tracing_subscriber::EnvFilter::try_new(&text);
-        checked.map_err(|error| format!("must be a log filter such as \"info\": {error}"))?;
-        Ok(text)
-    });
+    let filter = section.get("filter", filter);
     section.finish();
     Log {
-        format: format.unwrap_or(LogFormat::Pretty),
+        format: format.unwrap_or(defaults::LOG_FORMAT),
         filter: filter.unwrap_or_else(|| defaults::FILTER.to_owned()),
+    }
+}
+
+fn filter(node: &Node) -> Read<String> {
+    let text = values::text(node)?;
+    match tracing_subscriber::EnvFilter::try_new(&text) {
+        Ok(_) => Ok(text),
+        Err(error) => {
+            let what = r#"must be a log filter such as "info" or "info,vestibule=debug""#;
+            Err(format!("{what}, not {text:?}: {error}").into())
+        }
     }
 }

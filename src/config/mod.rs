@@ -4,13 +4,16 @@
 //! checks nothing again. Paths in it are absolute or relative to the file they came from,
 //! already joined. Every default stands in `defaults`, with its unit and reason.
 
+mod addresses;
 mod apps;
 mod defaults;
+mod keys;
 mod load;
 mod mistake;
 mod node;
 mod section;
 mod values;
+mod workspace;
 
 #[cfg(test)]
 mod tests;

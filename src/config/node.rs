@@ -1,4 +1,6 @@
 //! The configuration as it was written, each value with the place it stands at.
+//!
+//! Imports nothing of ours. Promise: the line of a value is the one a person finds it on.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -7,6 +9,8 @@ use toml::de::{DeTable, DeValue};
 /// Where a value stands.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
+    /// The file as a whole, or what stands in no file: a default.
+    File,
     /// A line of the file, counted from 1.
     Line(usize),
     /// A variable of the environment.
