@@ -58,6 +58,12 @@ impl Reading {
         self.mistakes.borrow().len()
     }
 
+    /// The full names of all keys that were asked for.
+    #[cfg(test)]
+    pub fn known(&self) -> BTreeSet<String> {
+        self.known.borrow().clone()
+    }
+
     /// All mistakes, in the order of the lines.
     pub fn finish(self) -> Vec<Mistake> {
         let mut mistakes = self.mistakes.into_inner();

@@ -2,6 +2,7 @@
 
 mod mistakes;
 mod rules;
+mod shipped;
 
 use std::{fs, path::PathBuf, time::Duration};
 
