@@ -11,6 +11,8 @@ pub mod config;
 pub mod engine;
 pub mod listener;
 pub mod names;
+pub mod reaper;
 pub mod route;
 pub mod secret;
 pub mod session;
+pub mod workspace;

@@ -339,12 +339,20 @@ impl Engine for Docker {
         self.within(0, read).await
     }
 
-    fn events(&self, label: &str, value: &str) -> BoxStream<'static, Result<Event, EngineError>> {
+    fn events(
+        &self,
+        label: &str,
+        value: &str,
+        since: u64,
+    ) -> BoxStream<'static, Result<Event, EngineError>> {
         let filters = filters(&[
             ("label", format!("{label}={value}")),
             ("type", "container".to_owned()),
         ]);
-        let options = EventsOptionsBuilder::default().filters(&filters).build();
+        let options = EventsOptionsBuilder::default()
+            .filters(&filters)
+            .since(&since.to_string())
+            .build();
         let api = self.api.clone();
         let connect = async move { api.events(Some(options)) };
         stream::once(connect)

@@ -156,7 +156,12 @@ pub trait Engine: Send + Sync + 'static {
     async fn exec_ended(&self, exec: &str) -> Result<Option<i64>, EngineError>;
     /// Runs a command to its end and returns the last 16 KiB of its output.
     async fn output(&self, id: &str, command: &[String]) -> Result<String, EngineError>;
-    /// What happens to containers with this label value, from now on. The first item is `Ok`
-    /// only once the stream is up; it ends with the connection to the engine.
-    fn events(&self, label: &str, value: &str) -> BoxStream<'static, Result<Event, EngineError>>;
+    /// What happened to containers with this label value since a time (Unix seconds) and happens
+    /// from now on; it ends with the connection to the engine.
+    fn events(
+        &self,
+        label: &str,
+        value: &str,
+        since: u64,
+    ) -> BoxStream<'static, Result<Event, EngineError>>;
 }

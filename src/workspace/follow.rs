@@ -1,0 +1,227 @@
+//! What others do to our containers, and what ends by itself: seen in the engine's events, and
+//! looked at again whenever those may have been missed.
+
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use futures_util::{StreamExt as _, stream};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Workspaces,
+    spec::{INSTANCE_LABEL, USER_LABEL},
+    state::{Life, Live, Workspace},
+    upstream::Upstream,
+};
+use crate::{
+    engine::{Container, EngineError, Event},
+    names::{ContainerName, Username},
+};
+
+/// How long after the engine went away it is asked again.
+const RECONNECT: Duration = Duration::from_secs(1);
+/// How often it is looked whether the image's name means another one now.
+const IMAGE_LOOK: Duration = Duration::from_secs(30);
+/// How many containers are looked at side by side.
+const LOOKS: usize = 8;
+
+/// Now, as the engine's events count it: Unix seconds.
+pub fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
+}
+
+impl Workspaces {
+    /// Follows the engine until `stop`.
+    pub(super) async fn follow(self, mut since: u64, stop: CancellationToken) {
+        // Cancel-safe: what was being looked at is looked at again after the next start.
+        let forever = async {
+            loop {
+                self.follow_one_connection(since).await;
+                tracing::warn!("the container engine's events ended; asking again");
+                since = now();
+                while let Err(error) = self.look_at_all().await {
+                    tracing::debug!(%error, "the container engine does not answer");
+                    sleep(RECONNECT).await;
+                }
+                // What it did before we looked was seen by looking.
+                sleep(RECONNECT).await;
+            }
+        };
+        tokio::select! {
+            () = forever => {}
+            () = stop.cancelled() => {}
+        }
+    }
+
+    async fn follow_one_connection(&self, since: u64) {
+        let mut events = self
+            .0
+            .engine
+            .events(INSTANCE_LABEL, &self.0.instance.id, since);
+        let mut image_look = interval(IMAGE_LOOK);
+        image_look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                event = events.next() => match event {
+                    Some(Ok(event)) => self.heard(event),
+                    Some(Err(_)) | None => return,
+                },
+                _ = image_look.tick() => {
+                    if let Err(error) = self.image().await {
+                        tracing::warn!(%error, "the image of the workspaces was not found");
+                    }
+                }
+            }
+        }
+    }
+
+    /// An event never waits for the one before it: each workspace is looked at by itself.
+    fn heard(&self, event: Event) {
+        match event {
+            Event::Container { id } => {
+                let this = self.clone();
+                tokio::spawn(async move {
+                    if let Err(error) = this.look_at(&id).await {
+                        tracing::warn!(%error, container.id = id, "could not look at a container");
+                    }
+                });
+            }
+            Event::OutOfMemory { id } => {
+                if let Some(workspace) = self.of_container(&id) {
+                    workspace.write().out_of_memory = Some(Instant::now());
+                    tracing::warn!(user = %workspace.user, "a workspace ran out of memory");
+                }
+            }
+            Event::ExecEnded { id, exec } => {
+                let Some(workspace) = self.of_container(&id) else {
+                    return;
+                };
+                let mut state = workspace.write();
+                let ended = |slot: &&mut super::state::Slot| slot.exec.as_ref() == Some(&exec);
+                if let Some(slot) = state.slots.values_mut().find(ended) {
+                    tracing::info!(user = %workspace.user, "an app ended");
+                    slot.close();
+                }
+            }
+        }
+    }
+
+    fn of_container(&self, id: &str) -> Option<Arc<Workspace>> {
+        let user = self.0.by_id.get(id)?.clone();
+        self.known(&user)
+    }
+
+    /// Looks at every container of ours, and at those we know of that are none any more.
+    pub(super) async fn look_at_all(&self) -> Result<(), EngineError> {
+        let listed = self
+            .0
+            .engine
+            .list(INSTANCE_LABEL, &self.0.instance.id)
+            .await?;
+        let mut ids: BTreeSet<String> = listed.into_iter().map(|seen| seen.id).collect();
+        ids.extend(self.0.by_id.iter().map(|known| known.key().clone()));
+        let looks = stream::iter(ids).map(async |id| self.look_at(&id).await);
+        let looked: Vec<_> = looks.buffer_unordered(LOOKS).collect().await;
+        looked.into_iter().collect()
+    }
+
+    /// Takes in what became of a container, once no change to it is under way.
+    async fn look_at(&self, id: &str) -> Result<(), EngineError> {
+        let user = match self.of_container(id) {
+            Some(workspace) => workspace.user.clone(),
+            None => match self.0.engine.inspect(id).await?.as_ref().and_then(owner) {
+                Some(user) => user,
+                None => return Ok(()),
+            },
+        };
+        let workspace = self.workspace(&user);
+        let _change = workspace.change.lock().await;
+        let seen = self.0.engine.inspect(id).await?;
+        if seen.is_none() {
+            self.0.by_id.remove(id);
+            let now = self
+                .0
+                .engine
+                .inspect(ContainerName::of(&user).as_str())
+                .await?;
+            let ours = now.filter(|now| owner(now).as_ref() == Some(&user) && self.is_ours(now));
+            self.learn(&workspace, ours.as_ref());
+            return Ok(());
+        }
+        let ran = matches!(&workspace.read().life, Life::Running(live) if *live.id == *id);
+        let live = self.learn(&workspace, seen.as_ref());
+        if let Some(live) = live.filter(|_| !ran) {
+            self.look_for_apps(&workspace, &live);
+        }
+        Ok(())
+    }
+
+    fn is_ours(&self, seen: &Container) -> bool {
+        seen.labels.get(INSTANCE_LABEL) == Some(&self.0.instance.id)
+    }
+
+    /// Finds out which apps run in a container that we did not see start, so that open tabs go
+    /// on without anybody's click.
+    fn look_for_apps(&self, workspace: &Arc<Workspace>, live: &Live) {
+        for (app, config) in &self.0.apps {
+            let upstream = self.upstream_of(workspace, app, config, live);
+            let (this, workspace) = (self.clone(), Arc::clone(workspace));
+            self.0
+                .runtime
+                .spawn(async move { this.look_for_app(&workspace, upstream).await });
+        }
+    }
+
+    async fn look_for_app(&self, workspace: &Workspace, upstream: Arc<Upstream>) {
+        let Some(config) = self.0.apps.get(&upstream.app) else {
+            return;
+        };
+        let answers = self.probe(&upstream, config).answers().await;
+        let mut state = workspace.write();
+        let same = matches!(&state.life, Life::Running(live) if live.id == upstream.container)
+            && !upstream.closed.is_cancelled();
+        let slot = state.slots.entry(upstream.app.clone()).or_default();
+        if slot.upstream.is_none() && !slot.starting && same && answers {
+            slot.upstream = Some(upstream);
+        } else if !answers {
+            upstream.closed.cancel();
+        }
+    }
+
+    /// Someone could not reach an app: it is let through to nobody until it answered again.
+    pub fn suspect(&self, upstream: &Arc<Upstream>) {
+        let Some(workspace) = self.known(&upstream.user) else {
+            return;
+        };
+        {
+            let mut state = workspace.write();
+            let Some(slot) = state.slots.get_mut(&upstream.app) else {
+                return;
+            };
+            if !slot
+                .upstream
+                .as_ref()
+                .is_some_and(|now| Arc::ptr_eq(now, upstream))
+            {
+                return;
+            }
+            slot.upstream = None;
+        }
+        let (this, upstream) = (self.clone(), Arc::clone(upstream));
+        self.0
+            .runtime
+            .spawn(async move { this.look_for_app(&workspace, upstream).await });
+    }
+}
+
+/// Whose container it says it is.
+fn owner(seen: &Container) -> Option<Username> {
+    seen.labels
+        .get(USER_LABEL)
+        .and_then(|user| Username::parse(user).ok())
+}

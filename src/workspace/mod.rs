@@ -1,0 +1,174 @@
+//! Every user's one container: found or made once for everyone who waits, watched, and stopped.
+//!
+//! Imports `engine`, `config`, `names` and `secret`. Promise: the engine is the truth; whoever
+//! gets an [`Upstream`] gets one of that user's own container, and only [`Workspaces::ensure`]
+//! and [`Workspaces::start`] ever start anything. Reading ([`Workspaces::upstream`]) never waits.
+
+mod activity;
+mod app;
+mod container;
+mod follow;
+mod instance;
+mod network;
+mod phase;
+mod probe;
+mod queue;
+mod spec;
+mod start;
+mod state;
+mod status;
+mod stop;
+mod upstream;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use dashmap::DashMap;
+use tokio::{runtime::Handle, sync::watch};
+use tokio_util::sync::CancellationToken;
+
+use self::{
+    queue::Queue,
+    state::{Life, Workspace},
+};
+use crate::{
+    config,
+    engine::{Engine, EngineError},
+    names::{AppName, Username},
+};
+
+pub use self::{
+    activity::{Activity, ActivityKind},
+    instance::{Instance, InstanceError},
+    network::OpenError,
+    phase::{Cause, Failure, Phase, Step, StopError, StopReason},
+    status::Status,
+    upstream::Upstream,
+};
+
+/// All workspaces; a clone is another handle of the same.
+#[derive(Clone)]
+pub struct Workspaces(Arc<Inner>);
+
+struct Inner {
+    engine: Arc<dyn Engine>,
+    config: config::Workspace,
+    apps: BTreeMap<AppName, config::App>,
+    idle_timeout: Option<Duration>,
+    /// The `Host` that apps see.
+    authority: String,
+    instance: Instance,
+    queue: Queue,
+    by_user: DashMap<Username, Arc<Workspace>>,
+    /// Whose container an id is, for the engine's events.
+    by_id: DashMap<String, Username>,
+    /// What a container would be made of now, for "update pending".
+    fingerprint: RwLock<Option<String>>,
+    /// Starts and looks run here, not on the threads that serve requests.
+    runtime: Handle,
+}
+
+impl Workspaces {
+    /// Takes over what the engine has of ours, makes the network if it is absent, and follows
+    /// what happens until `stop`. To be called on the runtime that all starts will run on.
+    ///
+    /// # Errors
+    /// [`OpenError`]: the engine fails, or its network would let workspaces reach each other.
+    pub async fn open(
+        engine: Arc<dyn Engine>,
+        config: &config::Config,
+        instance: Instance,
+        stop: CancellationToken,
+    ) -> Result<Self, OpenError> {
+        network::check(&*engine, &config.workspace).await?;
+        let workspaces = Self(Arc::new(Inner {
+            engine,
+            config: config.workspace.clone(),
+            apps: config.apps.clone(),
+            idle_timeout: config.idle.timeout,
+            authority: config.site.authority.clone(),
+            instance,
+            queue: Queue::new(config.workspace.max_starting),
+            by_user: DashMap::new(),
+            by_id: DashMap::new(),
+            fingerprint: RwLock::new(None),
+            runtime: Handle::current(),
+        }));
+        let since = follow::now();
+        workspaces.look_at_all().await?;
+        tokio::spawn(workspaces.clone().follow(since, stop));
+        Ok(workspaces)
+    }
+
+    /// The running app, if there is one: counts as activity. Never waits for anything.
+    pub fn upstream(&self, user: &Username, app: &AppName) -> Option<Arc<Upstream>> {
+        let workspace = self.known(user)?;
+        // Under this lock the reaper decides, so what is found here isn't about to be stopped.
+        let state = workspace.read();
+        if !matches!(state.life, Life::Running(_)) {
+            return None;
+        }
+        let upstream = state.slots.get(app)?.upstream.clone()?;
+        workspace.clock.touch();
+        Some(upstream)
+    }
+
+    /// Sees to it that an app runs: one start for everyone who asks, which goes on if they
+    /// leave. After a failure the next start waits for its back-off.
+    pub fn ensure(
+        &self,
+        user: &Username,
+        uid: Option<&str>,
+        app: &AppName,
+    ) -> watch::Receiver<Phase> {
+        let workspace = self.workspace(user);
+        workspace.clock.touch();
+        let attempt = match start::Attempt::begin(&workspace, app) {
+            Ok(attempt) => attempt,
+            Err(phase) => return phase,
+        };
+        let phase = attempt.subscribe();
+        let (this, uid) = (self.clone(), uid.map(str::to_owned));
+        self.0
+            .runtime
+            .spawn(async move { this.run(attempt, uid.as_deref()).await });
+        phase
+    }
+
+    /// The start of an app under way, or the last one.
+    pub fn phase(&self, user: &Username, app: &AppName) -> Option<watch::Receiver<Phase>> {
+        self.known(user)?.read().slots.get(app)?.phase.clone()
+    }
+
+    fn known(&self, user: &Username) -> Option<Arc<Workspace>> {
+        self.0.by_user.get(user).map(|known| Arc::clone(&known))
+    }
+
+    fn workspace(&self, user: &Username) -> Arc<Workspace> {
+        let made = self.0.by_user.entry(user.clone());
+        Arc::clone(&made.or_insert_with(|| Arc::new(Workspace::new(user.clone()))))
+    }
+
+    /// Looks up what a container would be made of now.
+    async fn image(&self) -> Result<String, EngineError> {
+        let image = self.0.engine.image_id(&self.0.config.image).await?;
+        let fingerprint = spec::fingerprint(&self.0.config, &image);
+        *self
+            .0
+            .fingerprint
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Some(fingerprint);
+        Ok(image)
+    }
+
+    fn fingerprint(&self) -> Option<String> {
+        self.0
+            .fingerprint
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}

@@ -1,0 +1,174 @@
+//! What is known of one user's workspace. The engine is the truth; this is its last word.
+
+use std::{
+    collections::BTreeMap,
+    net::IpAddr,
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    time::Duration,
+};
+
+use tokio::{
+    sync::{Mutex, watch},
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{activity::Clock, phase::Phase, upstream::Upstream};
+use crate::{
+    engine::{Container, Run},
+    names::{AppName, Username},
+    secret::hex,
+};
+
+/// One user's workspace.
+#[derive(Debug)]
+pub struct Workspace {
+    pub user: Username,
+    pub clock: Arc<Clock>,
+    /// Held by whatever changes the container: a start, a stop, a look after an event. Taken
+    /// before `state`, and never the other way round.
+    pub change: Mutex<()>,
+    state: RwLock<State>,
+}
+
+/// What changes of it.
+#[derive(Debug, Default)]
+pub struct State {
+    pub life: Life,
+    /// Fingerprint of what the container was made of.
+    pub spec: Option<String>,
+    /// When it last ran out of memory.
+    pub out_of_memory: Option<Instant>,
+    pub slots: BTreeMap<AppName, Slot>,
+}
+
+/// What the container does.
+#[derive(Debug, Default)]
+pub enum Life {
+    #[default]
+    Absent,
+    Stopped,
+    Paused,
+    Running(Live),
+    Stopping,
+}
+
+/// A running container.
+#[derive(Clone, Debug)]
+pub struct Live {
+    pub id: Arc<str>,
+    pub addr: IpAddr,
+    /// When it was started, in the engine's words.
+    pub started_at: String,
+    /// Cancelled once it no longer runs.
+    pub closed: CancellationToken,
+}
+
+impl Live {
+    /// Names this run of the container: process ids of another run mean nothing in it.
+    pub fn run(&self) -> String {
+        let digest =
+            aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, self.started_at.as_bytes());
+        hex(&digest.as_ref()[..6])
+    }
+}
+
+/// An app in the workspace.
+#[derive(Debug, Default)]
+pub struct Slot {
+    /// The running app.
+    pub upstream: Option<Arc<Upstream>>,
+    /// The engine's name of its command, if we ran it.
+    pub exec: Option<String>,
+    /// The start under way, or the last one.
+    pub phase: Option<watch::Receiver<Phase>>,
+    pub starting: bool,
+    /// How many starts in a row have failed.
+    pub failures: u32,
+    /// When the next may be tried.
+    pub retry_at: Option<Instant>,
+}
+
+impl Slot {
+    /// The app is no more.
+    pub fn close(&mut self) {
+        self.exec = None;
+        if let Some(upstream) = self.upstream.take() {
+            upstream.closed.cancel();
+        }
+    }
+}
+
+impl Workspace {
+    pub fn new(user: Username) -> Self {
+        Self {
+            user,
+            clock: Arc::default(),
+            change: Mutex::default(),
+            state: RwLock::default(),
+        }
+    }
+
+    /// The state to read. Never held over an await.
+    pub fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The state to change. Never held over an await.
+    pub fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes in what the engine says of the container, and returns it if it runs. `change` is
+    /// held by the caller.
+    pub fn learn(&self, seen: Option<&Container>, spec: Option<&String>) -> Option<Live> {
+        let mut state = self.write();
+        state.spec = spec.cloned();
+        let running = seen.filter(|seen| seen.run == Run::Running);
+        if let (Life::Running(live), Some(seen)) = (&state.life, running)
+            && *live.id == *seen.id
+            && live.started_at == seen.started_at
+        {
+            return Some(live.clone());
+        }
+        state.end();
+        let Some((seen, addr)) = running.and_then(|seen| seen.addr.map(|addr| (seen, addr))) else {
+            state.life = match seen.map(|seen| seen.run) {
+                None => Life::Absent,
+                Some(Run::Paused) => Life::Paused,
+                Some(_) => Life::Stopped,
+            };
+            return None;
+        };
+        self.clock.touch();
+        let live = Live {
+            id: seen.id.as_str().into(),
+            addr,
+            started_at: seen.started_at.clone(),
+            closed: CancellationToken::new(),
+        };
+        state.life = Life::Running(live.clone());
+        Some(live)
+    }
+
+    /// How long nothing has been open, asked for or starting, if it runs.
+    pub fn quiet_for(&self, state: &State) -> Option<Duration> {
+        let starting = state.slots.values().any(|slot| slot.starting);
+        (matches!(state.life, Life::Running(_)) && !starting).then(|| self.clock.quiet_for())
+    }
+}
+
+impl State {
+    /// The container no longer runs, or not as it did: its apps are no more.
+    pub fn end(&mut self) {
+        if let Life::Running(live) = &self.life {
+            live.closed.cancel();
+        }
+        self.slots.values_mut().for_each(Slot::close);
+    }
+
+    /// The running container, if it is `live` still.
+    pub fn is_still(&self, live: &Live) -> bool {
+        matches!(&self.life, Life::Running(now) if now.id == live.id && now.started_at == live.started_at)
+    }
+}

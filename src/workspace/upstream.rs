@@ -1,0 +1,34 @@
+//! A running app: where it listens, and the secret it expects.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use tokio_util::sync::CancellationToken;
+
+use super::activity::{Activity, ActivityKind, Clock};
+use crate::names::{AppName, Username};
+
+/// A running app of a user's container. Whoever holds one may hold one of the past: `closed`
+/// tells.
+#[derive(Debug)]
+pub struct Upstream {
+    /// Whose it is.
+    pub user: Username,
+    /// Which app it is.
+    pub app: AppName,
+    /// Where it listens.
+    pub addr: SocketAddr,
+    /// The id of the container it runs in.
+    pub container: Arc<str>,
+    /// What it was given as `{secret}`.
+    pub secret: String,
+    /// Cancelled once it is no more: connections to it must end.
+    pub closed: CancellationToken,
+    pub(super) clock: Arc<Clock>,
+}
+
+impl Upstream {
+    /// Counts something open in the workspace until the guard is dropped.
+    pub fn activity(&self, kind: ActivityKind) -> Activity {
+        self.clock.open(kind)
+    }
+}
