@@ -9,6 +9,7 @@
 
 pub mod config;
 pub mod engine;
+pub mod forward;
 pub mod listener;
 pub mod names;
 pub mod reaper;

@@ -129,7 +129,7 @@ fn container(seen: ContainerInspectResponse) -> Container {
         },
         addr,
         out_of_memory: state.oom_killed.unwrap_or_default(),
-        started_at: state.started_at.map(|at| at.clone()).unwrap_or_default(),
+        started_at: state.started_at.unwrap_or_default(),
     }
 }
 

@@ -143,7 +143,9 @@ mod tests {
     /// Whether the witness of these reads calls a chunked request ambiguous.
     fn ambiguous(reads: &[&str]) -> bool {
         let witness = Witness::default();
-        reads.iter().for_each(|read| witness.read(read.as_bytes()));
+        for read in reads {
+            witness.read(read.as_bytes());
+        }
         let mut headers = HeaderMap::new();
         headers.insert(
             header::TRANSFER_ENCODING,

@@ -101,14 +101,15 @@ impl Workspaces {
         tell(Step::Container);
         if let Some(stopped) = stopped {
             let same = stopped.labels.get(spec::SPEC_LABEL) == spec.labels.get(spec::SPEC_LABEL);
-            match same.then_some(engine.start(&stopped.id)) {
-                Some(start) => match start.await {
+            if same {
+                match engine.start(&stopped.id).await {
                     Ok(()) => return Ok("started"),
                     // Made anew, it is put on the network that is there now.
                     Err(EngineError::NetworkMissing) => {}
                     Err(error) => return Err(error.into()),
-                },
-                None => tracing::info!("the container is of an old make and is made anew"),
+                }
+            } else {
+                tracing::info!("the container is of an old make and is made anew");
             }
             engine.remove(&stopped.id).await?;
             self.0.by_id.remove(&stopped.id);

@@ -43,12 +43,12 @@ impl Instance {
 }
 
 fn read_or_make(path: &Path, make: impl Fn() -> Vec<u8>) -> Result<Vec<u8>, InstanceError> {
-    let made = fs::OpenOptions::new()
+    let opened = fs::OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
         .open(path);
-    let written = match made {
+    let written = match opened {
         Ok(mut file) => io::Write::write_all(&mut file, &make()).and_then(|()| file.sync_all()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error),

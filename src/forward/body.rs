@@ -1,0 +1,330 @@
+//! Bodies on their way: from the client to the app, and back.
+
+use std::{
+    any::Any,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, Waker, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, StatusCode, header};
+use hyper::{
+    body::{Body as HttpBody, Frame, Incoming, SizeHint},
+    ext::on_informational,
+};
+use tokio::{
+    sync::mpsc,
+    time::{Sleep, sleep},
+};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+use super::{ForwardError, pool::Connection, request::allowed_trailer};
+
+/// How long a client that asked waits for the app's leave to send its body; an app that knows
+/// nothing of this gives none (RFC 9110 10.1.1).
+const LEAVE: Duration = Duration::from_secs(1);
+/// Most interim answers to one request.
+const MOST_INTERIM: usize = 100;
+
+/// A body broke off.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// The connection it came by broke.
+    #[error("the connection broke")]
+    Broken(#[from] hyper::Error),
+    /// Its container was stopped.
+    #[error("the app was stopped")]
+    Closed,
+    /// A trailer that only a head may hold.
+    #[error("a trailer that may not be one")]
+    Trailer,
+}
+
+/// The body of an answer.
+pub struct Body(Kind);
+
+enum Kind {
+    Empty,
+    Full(Option<Bytes>),
+    Events(mpsc::Receiver<Bytes>),
+    Upstream(Incoming, Option<Lease>),
+}
+
+impl Body {
+    /// No body.
+    pub fn empty() -> Self {
+        Self(Kind::Empty)
+    }
+
+    /// A body that is there as a whole.
+    pub fn full(bytes: impl Into<Bytes>) -> Self {
+        Self(Kind::Full(Some(bytes.into())))
+    }
+
+    /// A body made bit by bit, until the sender is dropped.
+    pub fn events(events: mpsc::Receiver<Bytes>) -> Self {
+        Self(Kind::Events(events))
+    }
+
+    pub(super) fn upstream(incoming: Incoming, lease: Lease) -> Self {
+        if incoming.is_end_stream() {
+            lease.release();
+            return Self::empty();
+        }
+        Self(Kind::Upstream(incoming, Some(lease)))
+    }
+}
+
+/// What an answer holds until its body has ended: the connection, if it may be used again, and
+/// the caller's guard.
+pub(super) struct Lease {
+    connection: Option<Connection>,
+    closed: CancellationToken,
+    /// Only made once there is something to wait for.
+    waiting: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    _guard: Box<dyn Any>,
+}
+
+impl Lease {
+    pub fn new(
+        connection: Option<Connection>,
+        closed: CancellationToken,
+        guard: Box<dyn Any>,
+    ) -> Self {
+        Self {
+            connection,
+            closed,
+            waiting: None,
+            _guard: guard,
+        }
+    }
+
+    fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let closed = &self.closed;
+        let waiting = self
+            .waiting
+            .get_or_insert_with(|| Box::pin(closed.clone().cancelled_owned()));
+        waiting.as_mut().poll(cx)
+    }
+
+    /// The answer ended as it should: the connection may be used again.
+    fn release(self) {
+        if let Some(connection) = self.connection {
+            connection.keep();
+        }
+    }
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match &mut self.0 {
+            Kind::Empty => Poll::Ready(None),
+            Kind::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Kind::Events(events) => events
+                .poll_recv(cx)
+                .map(|event| event.map(|event| Ok(Frame::data(event)))),
+            Kind::Upstream(incoming, lease) => {
+                let Poll::Ready(frame) = Pin::new(&mut *incoming).poll_frame(cx) else {
+                    let closed = lease
+                        .as_mut()
+                        .map_or(Poll::Pending, |lease| lease.poll_closed(cx));
+                    return closed.map(|()| Some(Err(BodyError::Closed)));
+                };
+                let ended = matches!(&frame, None | Some(Err(_))) || incoming.is_end_stream();
+                if ended
+                    && let Some(lease) = lease.take()
+                    && !matches!(&frame, Some(Err(_)))
+                {
+                    lease.release();
+                }
+                Poll::Ready(frame.map(|frame| Ok(without_forbidden_trailers(frame?))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Kind::Empty => true,
+            Kind::Full(bytes) => bytes.is_none(),
+            Kind::Events(_) => false,
+            Kind::Upstream(incoming, _) => incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Kind::Empty => SizeHint::with_exact(0),
+            Kind::Full(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
+            Kind::Events(_) => SizeHint::default(),
+            Kind::Upstream(incoming, _) => incoming.size_hint(),
+        }
+    }
+}
+
+fn without_forbidden_trailers(frame: Frame<Bytes>) -> Frame<Bytes> {
+    match frame.into_trailers() {
+        Ok(trailers) => {
+            let allowed = trailers.iter().filter(|(name, _)| allowed_trailer(name));
+            Frame::trailers(
+                allowed
+                    .map(|(name, value)| (name.clone(), value.clone()))
+                    .collect(),
+            )
+        }
+        Err(data) => data,
+    }
+}
+
+/// The client's body on its way to the app.
+pub struct RequestBody {
+    incoming: Option<Incoming>,
+    watch: Option<Arc<Watch>>,
+    patience: Option<Pin<Box<Sleep>>>,
+}
+
+/// What becomes known of a request while it is under way.
+pub(super) struct Watch {
+    /// Whether the body may be sent.
+    leave: AtomicBool,
+    waker: Mutex<Option<Waker>>,
+    interim: AtomicUsize,
+    too_many: CancellationToken,
+    /// Whether the client's side of the body went wrong.
+    body_failed: AtomicBool,
+}
+
+impl RequestBody {
+    /// A body that waits for the app's leave if the client asked for that.
+    pub(super) fn new(incoming: Incoming, headers: &HeaderMap) -> (Self, Arc<Watch>) {
+        let asks = headers.get(header::EXPECT);
+        let asks = asks.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+        let watch = Arc::new(Watch {
+            leave: AtomicBool::new(!asks),
+            waker: Mutex::default(),
+            interim: AtomicUsize::new(0),
+            too_many: CancellationToken::new(),
+            body_failed: AtomicBool::new(false),
+        });
+        let body = Self {
+            incoming: Some(incoming),
+            watch: Some(Arc::clone(&watch)),
+            patience: asks.then(|| Box::pin(sleep(LEAVE))),
+        };
+        (body, watch)
+    }
+
+    pub(super) fn empty() -> Self {
+        Self {
+            incoming: None,
+            watch: None,
+            patience: None,
+        }
+    }
+
+    /// Waits until the app lets the client send, or for as long as is polite.
+    fn poll_leave(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(patience) = &mut self.patience else {
+            return Poll::Ready(());
+        };
+        if let Some(watch) = &self.watch {
+            *watch.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
+            if !watch.leave.load(Ordering::Acquire) {
+                ready!(patience.as_mut().poll(cx));
+            }
+        }
+        self.patience = None;
+        Poll::Ready(())
+    }
+}
+
+impl HttpBody for RequestBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        ready!(self.poll_leave(cx));
+        let Some(incoming) = &mut self.incoming else {
+            return Poll::Ready(None);
+        };
+        let frame = ready!(Pin::new(incoming).poll_frame(cx));
+        let checked = frame.map(|frame| {
+            let frame = frame?;
+            let bad = frame
+                .trailers_ref()
+                .is_some_and(|all| !all.keys().all(allowed_trailer));
+            if bad {
+                Err(BodyError::Trailer)
+            } else {
+                Ok(frame)
+            }
+        });
+        if let (Some(Err(_)), Some(watch)) = (&checked, &self.watch) {
+            watch.body_failed.store(true, Ordering::Release);
+        }
+        Poll::Ready(checked)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.as_ref().is_none_or(HttpBody::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming
+            .as_ref()
+            .map_or(SizeHint::with_exact(0), HttpBody::size_hint)
+    }
+}
+
+impl Watch {
+    /// Has `request` report the interim answers (1xx) it gets.
+    pub fn informational(self: &Arc<Self>, request: &mut Request<RequestBody>) {
+        let watch = Arc::clone(self);
+        on_informational(request, move |answer| {
+            if answer.status() == StatusCode::CONTINUE {
+                watch.leave.store(true, Ordering::Release);
+                let waker = watch
+                    .waker
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .take();
+                waker.into_iter().for_each(Waker::wake);
+            }
+            if watch.interim.fetch_add(1, Ordering::Relaxed) >= MOST_INTERIM {
+                watch.too_many.cancel();
+            }
+        });
+    }
+
+    /// Waits for an answer, unless interim ones never end.
+    pub async fn guard<T>(&self, answer: impl Future<Output = T>) -> Result<T, ForwardError> {
+        tokio::select! {
+            answer = answer => Ok(answer),
+            () = self.too_many.cancelled() => Err(ForwardError::Informational),
+        }
+    }
+
+    /// Whose fault it is that the exchange broke.
+    pub fn explain(&self, error: hyper::Error) -> ForwardError {
+        if self.body_failed.load(Ordering::Acquire) {
+            ForwardError::Body
+        } else {
+            ForwardError::Broken(error)
+        }
+    }
+}
