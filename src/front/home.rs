@@ -1,0 +1,72 @@
+//! A user's own page: what their workspace does, and what they can do with it.
+
+use std::time::Duration;
+
+use http::{Response, StatusCode};
+
+use super::{Front, answer::Refusal, reply};
+use crate::{
+    forward::Body,
+    names::Username,
+    pages::{self, HomeApp, render},
+    session::Entry,
+    workspace::{StopError, StopReason},
+};
+
+/// The page.
+pub fn page(front: &Front, entry: &Entry) -> Response<Body> {
+    let user = &entry.claims.user;
+    let status = front.shared.workspaces.status(user);
+    let granted = entry.claims.apps.as_ref();
+    let apps = front.shared.config.apps.iter();
+    let apps = apps.filter(|(name, _)| granted.is_none_or(|granted| granted.contains(name)));
+    let apps = apps.map(|(name, app)| HomeApp {
+        title: &app.title,
+        href: format!("/{name}/{user}/"),
+        up: status.apps.iter().any(|up| up == name.as_str()),
+    });
+    let stops_in = status
+        .stops_in_seconds
+        .filter(|_| status.open == 0)
+        .map(about);
+    let html = render(&pages::Home {
+        user: user.as_str(),
+        state: status.state,
+        sentence: sentence(status.state),
+        apps: apps.collect(),
+        stops_in,
+        update_pending: status.update_pending,
+        can_stop: matches!(status.state, "running" | "paused"),
+    });
+    reply::page(StatusCode::OK, html)
+}
+
+/// Stops the workspace, and shows the page again.
+pub async fn stop(front: &Front, user: &Username) -> Result<Response<Body>, Refusal> {
+    match front.shared.workspaces.stop(user, StopReason::User).await {
+        // What is gone is stopped.
+        Ok(()) | Err(StopError::NoContainer(_)) => Ok(reply::see_other("/")),
+        Err(error) => Err(Refusal::Stop(error)),
+    }
+}
+
+fn sentence(state: &str) -> &'static str {
+    match state {
+        "running" => "Running",
+        "starting" => "Starting",
+        "stopping" => "Stopping",
+        "paused" => "Paused: opening it wakes it",
+        "stopped" => "Stopped: opening it starts it again, with your files as you left them",
+        _ => "Not made yet: opening it makes it",
+    }
+}
+
+/// A time as people say it.
+fn about(seconds: u64) -> String {
+    let time = Duration::from_secs(if seconds < 120 {
+        seconds
+    } else {
+        seconds / 60 * 60
+    });
+    humantime::format_duration(time).to_string()
+}

@@ -1,0 +1,133 @@
+//! The shapes an answer of our own takes: page, problem details, redirect, file.
+
+use http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, header};
+use serde_json::json;
+
+use crate::{
+    forward::Body,
+    pages::{self, Html},
+    route::Target,
+};
+
+/// What a refusal is to the one who gets it.
+#[derive(Debug)]
+pub struct Problem {
+    /// Its status.
+    pub status: StatusCode,
+    /// A stable word for programs and the audit log: the last part of the problem's `type`.
+    pub kind: &'static str,
+    /// What it is called.
+    pub title: &'static str,
+    /// What happened this time, and what to do.
+    pub detail: String,
+}
+
+/// A page of our own, for this user alone and for now.
+pub fn page(status: StatusCode, html: Html) -> Response<Body> {
+    let mut response = plain(status, "text/html; charset=utf-8", Body::full(html));
+    let csp = HeaderValue::from_static(pages::CSP);
+    response
+        .headers_mut()
+        .insert(header::CONTENT_SECURITY_POLICY, csp);
+    response
+}
+
+/// Problem details (RFC 9457).
+pub fn problem(problem: &Problem, request_id: &str) -> Response<Body> {
+    let Problem {
+        status,
+        kind,
+        title,
+        detail,
+    } = problem;
+    let text = json!({
+        "type": format!("urn:vestibule:problem:{kind}"),
+        "title": title,
+        "status": status.as_u16(),
+        "detail": detail,
+        "instance": format!("urn:vestibule:request:{request_id}"),
+    });
+    plain(
+        *status,
+        "application/problem+json",
+        Body::full(text.to_string()),
+    )
+}
+
+/// A redirect; `to` is an address we made ourselves.
+pub fn redirect(status: StatusCode, to: &str) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    private(response.headers_mut());
+    match HeaderValue::try_from(to) {
+        Ok(to) => {
+            response.headers_mut().insert(header::LOCATION, to);
+        }
+        // No address of ours is one that no header can hold.
+        Err(_) => *response.status_mut() = StatusCode::BAD_REQUEST,
+    }
+    response
+}
+
+/// A redirect that is followed by GET (RFC 9110 15.4.4).
+pub fn see_other(to: &str) -> Response<Body> {
+    redirect(StatusCode::SEE_OTHER, to)
+}
+
+/// That we are alive, and nothing else.
+pub fn health() -> Response<Body> {
+    plain(
+        StatusCode::OK,
+        "text/plain; charset=utf-8",
+        Body::full("ok\n"),
+    )
+}
+
+/// A file of our pages.
+pub fn asset(name: &str) -> Option<Response<Body>> {
+    let asset = pages::asset(name)?;
+    let mut response = plain(StatusCode::OK, asset.content_type, Body::full(asset.bytes));
+    // As long as a start takes; another version of us may have another.
+    let cache = HeaderValue::from_static("public, max-age=300");
+    response.headers_mut().insert(header::CACHE_CONTROL, cache);
+    Some(response)
+}
+
+/// To the same address on our own origin, whatever host was asked for.
+pub fn to_https(origin: &str, uri: &Uri) -> Response<Body> {
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    let path = if path.starts_with('/') { path } else { "/" };
+    redirect(StatusCode::PERMANENT_REDIRECT, &format!("{origin}{path}"))
+}
+
+/// To the same address with the slash that an app's relative links need.
+pub fn add_slash(target: &Target, uri: &Uri) -> Response<Body> {
+    let query = uri
+        .query()
+        .map(|query| format!("?{query}"))
+        .unwrap_or_default();
+    redirect(
+        StatusCode::PERMANENT_REDIRECT,
+        &format!("{}/{query}", target.prefix()),
+    )
+}
+
+fn plain(status: StatusCode, content_type: &'static str, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    private(headers);
+    response
+}
+
+/// Nothing of ours is kept, guessed at, or told to the next site: an address may hold a token.
+fn private(headers: &mut HeaderMap) {
+    for (name, value) in [
+        (header::CACHE_CONTROL, "no-store"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+}
