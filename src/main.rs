@@ -1,1 +1,7 @@
-fn main() {}
+//! The `vestibule` program: see the library of the same name.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    vestibule::cli::main()
+}

@@ -143,6 +143,14 @@ impl Workspaces {
         self.known(user)?.read().slots.get(app)?.phase.clone()
     }
 
+    /// Why the last start of an app failed, if it did and no other has begun.
+    pub fn failure(&self, user: &Username, app: &AppName) -> Option<Arc<Failure>> {
+        match &*self.phase(user, app)?.borrow() {
+            Phase::Failed(failure) => Some(Arc::clone(failure)),
+            _ => None,
+        }
+    }
+
     fn known(&self, user: &Username) -> Option<Arc<Workspace>> {
         self.0.by_user.get(user).map(|known| Arc::clone(&known))
     }

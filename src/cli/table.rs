@@ -1,0 +1,75 @@
+//! Tables for eyes, made of the JSON that the proxy answers.
+
+use serde_json::Value;
+
+const COLUMNS: [(&str, &str); 7] = [
+    ("USER", "user"),
+    ("STATE", "state"),
+    ("APPS", "apps"),
+    ("OPEN", "open"),
+    ("IDLE", "idle_seconds"),
+    ("STOPS IN", "stops_in_seconds"),
+    ("UPDATE", "update_pending"),
+];
+
+/// One line for each workspace, under a line of headings.
+pub fn workspaces(list: &Value) -> String {
+    let heading = COLUMNS.map(|(title, _)| title.to_owned());
+    let rows = list.as_array().into_iter().flatten();
+    let rows = rows.map(|row| COLUMNS.map(|(_, key)| cell(key, &row[key])));
+    let lines: Vec<[String; COLUMNS.len()]> = std::iter::once(heading).chain(rows).collect();
+    let mut width = [0; COLUMNS.len()];
+    for line in &lines {
+        for (width, cell) in width.iter_mut().zip(line) {
+            *width = cell.len().max(*width);
+        }
+    }
+    let mut out = String::new();
+    for line in lines {
+        let cells = line
+            .iter()
+            .zip(width)
+            .map(|(cell, width)| format!("{cell:width$}"));
+        let line = cells.collect::<Vec<_>>().join("  ");
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+fn cell(key: &str, value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) if items.is_empty() => "-".to_owned(),
+        Value::Array(items) => {
+            let items = items.iter().filter_map(Value::as_str);
+            items.collect::<Vec<_>>().join(",")
+        }
+        Value::Number(seconds) if key.ends_with("_seconds") => {
+            let seconds = std::time::Duration::from_secs(seconds.as_u64().unwrap_or_default());
+            humantime::format_duration(seconds).to_string()
+        }
+        Value::Number(number) => number.to_string(),
+        Value::Bool(true) => "pending".to_owned(),
+        Value::Bool(false) | Value::Null | Value::Object(_) => "-".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_table_lines_up() {
+        let list = json!([{
+            "user": "alice", "state": "running", "apps": ["codespace", "jupyter"], "open": 2,
+            "idle_seconds": 90, "stops_in_seconds": null, "update_pending": true,
+        }]);
+        assert_eq!(
+            workspaces(&list),
+            "USER   STATE    APPS               OPEN  IDLE    STOPS IN  UPDATE\n\
+             alice  running  codespace,jupyter  2     1m 30s  -         pending\n"
+        );
+    }
+}

@@ -1,0 +1,278 @@
+//! Wires everything together: the one place that knows all the rooms.
+//!
+//! Imports all of them. The control plane (engine, starts, reaper, admin) runs on a runtime of
+//! its own; each serving thread has a single-threaded runtime with its own listeners and
+//! upstream connections, so that nothing on a request's way crosses threads.
+
+use std::{io, net::SocketAddr, path::PathBuf, rc::Rc, sync::Arc, thread, time::Duration};
+
+use tokio::{
+    runtime,
+    signal::unix::{SignalKind, signal},
+    task::LocalSet,
+    time::timeout,
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    admin,
+    config::{Config, LogFormat},
+    engine::{Docker, EngineError},
+    front::{Front, Shared},
+    listener::{self, Bound, Bounds, Door, Service, TlsError},
+    reaper,
+    session::{KeyError, Sessions, StateError},
+    workspace::{Instance, InstanceError, OpenError, Workspaces},
+};
+
+/// How long requests may take to end once we were told to stop.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Vestibule can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The state directory can't be used.
+    #[error("can't use the state directory {path}; set `state_dir` to one we may write")]
+    StateDir {
+        /// The directory.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// An address can't be listened on.
+    #[error("can't listen on {addr}; is another server there, or does the port need more rights?")]
+    Listen {
+        /// The address.
+        addr: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The admin socket can't be bound.
+    #[error(
+        "can't bind the admin socket {path}; is another vestibule running with this state directory?"
+    )]
+    Admin {
+        /// The socket.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Threads or signals can't be had.
+    #[error("the system refuses a thread or a signal handler")]
+    System(#[from] io::Error),
+    /// Certificate or key can't be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// A key of the web application can't be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// Our own cookie key can't be used.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// Our identity towards the engine can't be used.
+    #[error(transparent)]
+    Instance(#[from] InstanceError),
+    /// The engine can't be reached.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// Workspaces can't be served as they are.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+}
+
+/// Checks what a valid configuration may still get wrong: certificate, key, token keys.
+///
+/// # Errors
+/// The first [`ServeError`] found.
+pub fn check(config: &Config) -> Result<(), ServeError> {
+    if let Some(tls) = &config.tls {
+        listener::server_config(tls)?;
+    }
+    Sessions::new(&config.session, crate::secret::Secret::random(32))?;
+    Ok(())
+}
+
+/// Runs the proxy until SIGTERM or SIGINT.
+///
+/// # Errors
+/// [`ServeError`] if it can't start.
+pub fn run(config: Config) -> Result<(), ServeError> {
+    log_to(&config);
+    let control = runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("control")
+        .enable_all()
+        .build()?;
+    control.block_on(run_with(config))
+}
+
+async fn run_with(config: Config) -> Result<(), ServeError> {
+    let stop = CancellationToken::new();
+    make_private(&config)?;
+    let tls = config
+        .tls
+        .as_ref()
+        .map(listener::server_config)
+        .transpose()?;
+    let sessions = Sessions::new(
+        &config.session,
+        crate::session::cookie_key(&config.state_dir)?,
+    )?;
+    let socket = admin::socket_path(&config.state_dir);
+    let admin_socket = admin::bind(&socket).map_err(|source| ServeError::Admin {
+        path: socket.clone(),
+        source,
+    })?;
+    let bound = bind(&config)?;
+    let engine = Arc::new(Docker::connect(&config.engine).await?);
+    let instance = Instance::load(&config.state_dir)?;
+    let workspaces = Workspaces::open(engine, &config, instance, stop.clone()).await?;
+
+    let tasks = TaskTracker::new();
+    tasks.spawn(reaper::run(
+        workspaces.clone(),
+        config.idle.clone(),
+        stop.clone(),
+    ));
+    tasks.spawn(admin::serve(admin_socket, workspaces.clone(), stop.clone()));
+    let bounds = Bounds::new(config.limits.clone(), config.listen.trusted_proxies.clone());
+    let shared = Arc::new(Shared {
+        config,
+        sessions,
+        workspaces,
+    });
+    let mut threads = Vec::new();
+    for (number, listeners) in bound.into_iter().enumerate() {
+        let (shared, bounds, stop) = (Arc::clone(&shared), Arc::clone(&bounds), stop.clone());
+        let tls = tls.clone().map(TlsAcceptor::from);
+        let thread = thread::Builder::new().name(format!("serve-{number}"));
+        threads.push(thread.spawn(move || serve(listeners, shared, tls, bounds, stop))?);
+    }
+    tracing::info!(
+        origin = shared.config.site.origin,
+        version = env!("CARGO_PKG_VERSION"),
+        "serving"
+    );
+
+    let (mut term, mut int) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+    tracing::info!(
+        "stopping: no new connections, {} s for what is under way",
+        GRACE.as_secs()
+    );
+    stop.cancel();
+    let joined = tokio::task::spawn_blocking(move || {
+        threads
+            .into_iter()
+            .filter_map(|thread| thread.join().err())
+            .count()
+    });
+    if joined.await.is_ok_and(|panicked| panicked > 0) {
+        tracing::error!("a serving thread had panicked");
+    }
+    tasks.close();
+    // Starts under way belong to the engine by now; whatever is left is found at the next start.
+    let _ = timeout(GRACE, tasks.wait()).await;
+    // Best effort: a stale socket is replaced at the next start anyway.
+    let _ = std::fs::remove_file(socket);
+    Ok(())
+}
+
+/// One serving thread, from its listeners to the end of its last connection.
+fn serve(
+    listeners: Vec<Bound>,
+    shared: Arc<Shared>,
+    tls: Option<TlsAcceptor>,
+    bounds: Arc<Bounds>,
+    stop: CancellationToken,
+) -> io::Result<()> {
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let connections = TaskTracker::new();
+    LocalSet::new().block_on(&runtime, async move {
+        let service = Rc::new(Service {
+            handler: Rc::new(Front::new(shared)),
+            tls,
+            bounds,
+            stop: stop.clone(),
+            connections: connections.clone(),
+        });
+        for bound in listeners {
+            let service = Rc::clone(&service);
+            connections.spawn_local(async move {
+                if let Err(error) = listener::accept(bound, service).await {
+                    tracing::error!(%error, "a listener failed");
+                }
+            });
+        }
+        stop.cancelled().await;
+        connections.close();
+        if timeout(GRACE, connections.wait()).await.is_err() {
+            tracing::info!(
+                cut = connections.len(),
+                "connections cut at the end of the grace time"
+            );
+        }
+    });
+    Ok(())
+}
+
+/// Binds every address once for each serving thread; a port left to the system is chosen once.
+fn bind(config: &Config) -> Result<Vec<Vec<Bound>>, ServeError> {
+    let listen = &config.listen;
+    let doors = [
+        (&listen.https, Door::Https),
+        (&listen.http, Door::Redirect),
+        (&listen.plain, Door::Plain),
+    ];
+    let mut threads: Vec<Vec<Bound>> = (0..listen.threads).map(|_| Vec::new()).collect();
+    for (addrs, door) in doors {
+        for addr in addrs {
+            let mut addr = *addr;
+            Bound::is_free(addr).map_err(|source| ServeError::Listen { addr, source })?;
+            for thread in &mut threads {
+                let listen = |source| ServeError::Listen { addr, source };
+                let bound = Bound::new(addr, door).map_err(listen)?;
+                addr = bound.addr().map_err(listen)?;
+                thread.push(bound);
+            }
+            tracing::info!(%addr, ?door, "listening");
+        }
+    }
+    Ok(threads)
+}
+
+/// Makes the state directory, readable by its owner alone.
+fn make_private(config: &Config) -> Result<(), ServeError> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    let path = &config.state_dir;
+    let made = std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path);
+    made.map_err(|source| ServeError::StateDir {
+        path: path.clone(),
+        source,
+    })
+}
+
+fn log_to(config: &Config) {
+    let filter =
+        EnvFilter::try_from_env("RUST_LOG").unwrap_or_else(|_| EnvFilter::new(&config.log.filter));
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr);
+    match config.log.format {
+        LogFormat::Pretty => lines.init(),
+        LogFormat::Json => lines.json().flatten_event(true).init(),
+    }
+}
