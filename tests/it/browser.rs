@@ -31,6 +31,7 @@ fn play(world: &World, scenario: &str) {
         .env("SHOTS", &shots)
         .env("SESSION", world.dir.join("browser.json"))
         .env("HOME_ON_HOST", world.home(&world.alice))
+        .env("CONTAINER", container_of(&world.alice))
         .stdin(Stdio::null())
         .output()
         .unwrap();
@@ -41,7 +42,7 @@ fn play(world: &World, scenario: &str) {
 }
 
 #[tokio::test]
-async fn a_user_goes_from_a_django_login_to_an_editor_and_a_notebook() {
+async fn a_user_goes_from_a_django_login_to_an_editor_and_a_notebook_and_past_every_fault() {
     let world = World::start("[workspace]\npatience = \"0s\"").await;
     world.open_the_site().await;
     play(&world, "editor.mjs");
@@ -54,4 +55,5 @@ async fn a_user_goes_from_a_django_login_to_an_editor_and_a_notebook() {
         "one container for both"
     );
     assert_eq!(ides(&world, &container), [1, 1]);
+    play(&world, "reload.mjs");
 }

@@ -74,7 +74,7 @@ mounts = [{{ source = "{dir}/recorder", target = "/opt/recorder" }}]
 
 [log]
 format = "json"
-filter = "info,vestibule=debug"
+filter = "info,vestibule=trace"
 "#
     )
 }
