@@ -43,6 +43,7 @@ impl World {
         let state = answer.location_query()["state"].clone();
         let value = answer.cookie(STATE_COOKIE).unwrap();
         self.secret(&value);
+        self.secret(&state);
         Visitor {
             state,
             cookie: format!("{STATE_COOKIE}={value}"),
