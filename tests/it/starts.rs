@@ -168,3 +168,15 @@ async fn the_home_page_knows_the_workspace_and_can_stop_it() {
 async fn again(person: &Person<'_>) {
     assert_eq!(person.open("recorder").await.status, 200);
 }
+
+#[tokio::test]
+async fn more_users_than_may_start_at_once_are_all_served() {
+    let limit = "[workspace]\nmax_starting = 2\npatience = \"0s\"\n";
+    let world = World::start(&format!("{limit}{}", crate::world::config::RECORDER)).await;
+    let log_ins = (0..8).map(async |n| world.log_in(&world.user(&format!("u{n}"))).await);
+    let people = join_all(log_ins).await;
+    let answers = join_all(people.iter().map(|person| person.open("recorder"))).await;
+    assert!(answers.iter().all(|answer| answer.status == 200));
+    let health = world.get("/_vestibule/healthz").send().await;
+    assert_eq!(health.status, 200);
+}
