@@ -148,7 +148,12 @@ impl HttpBody for Body {
                 {
                     lease.release();
                 }
-                Poll::Ready(frame.map(|frame| Ok(without_forbidden_trailers(frame?))))
+                Poll::Ready(frame.and_then(|frame| {
+                    frame
+                        .map(without_forbidden_trailers)
+                        .map_err(BodyError::from)
+                        .transpose()
+                }))
             }
         }
     }
@@ -174,17 +179,17 @@ impl HttpBody for Body {
     }
 }
 
-fn without_forbidden_trailers(frame: Frame<Bytes>) -> Frame<Bytes> {
+/// A frame as the client may have it; none if nothing is left of it.
+fn without_forbidden_trailers(frame: Frame<Bytes>) -> Option<Frame<Bytes>> {
     match frame.into_trailers() {
         Ok(trailers) => {
             let allowed = trailers.iter().filter(|(name, _)| allowed_trailer(name));
-            Frame::trailers(
-                allowed
-                    .map(|(name, value)| (name.clone(), value.clone()))
-                    .collect(),
-            )
+            let allowed: HeaderMap = allowed
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect();
+            (!allowed.is_empty()).then(|| Frame::trailers(allowed))
         }
-        Err(data) => data,
+        Err(data) => Some(data),
     }
 }
 

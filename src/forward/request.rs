@@ -5,8 +5,7 @@ use std::net::IpAddr;
 
 use bytes::{BufMut as _, BytesMut};
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Uri, Version, header, header::Entry, request::Parts,
-    uri::PathAndQuery,
+    HeaderMap, HeaderName, HeaderValue, Uri, Version, header, request::Parts, uri::PathAndQuery,
 };
 
 /// What is known of the client.
@@ -207,27 +206,25 @@ fn remove_claims(headers: &mut HeaderMap, to: &ForRequest<'_>) {
 /// split them, RFC 9113 8.2.3).
 fn set_cookies(headers: &mut HeaderMap, to: &ForRequest<'_>) {
     let mut line = BytesMut::new();
-    let Entry::Occupied(fields) = headers.entry(header::COOKIE) else {
-        return add_cookies(headers, line, to);
-    };
-    let (_, fields) = fields.remove_entry_mult();
-    let pairs: Vec<HeaderValue> = fields.collect();
-    for pair in pairs
-        .iter()
-        .flat_map(|field| field.as_bytes().split(|byte| *byte == b';'))
-    {
-        let pair = pair.trim_ascii();
-        if !pair.is_empty() && !is_own(cookie_name(pair), to) {
-            push_pair(&mut line, pair);
+    for field in headers.get_all(header::COOKIE) {
+        // Pieces keep the blanks they came with, also within quotes.
+        let pieces = field.as_bytes().split(|byte| *byte == b';');
+        let kept =
+            pieces.filter(|pair| !pair.trim_ascii().is_empty() && !is_own(cookie_name(pair), to));
+        for (number, pair) in kept.enumerate() {
+            match number {
+                0 => push_pair(&mut line, pair.trim_ascii_start()),
+                _ => {
+                    line.put_u8(b';');
+                    line.put_slice(pair);
+                }
+            }
         }
     }
-    add_cookies(headers, line, to);
-}
-
-fn add_cookies(headers: &mut HeaderMap, mut line: BytesMut, to: &ForRequest<'_>) {
     for (name, value) in to.set_cookies {
         push_pair(&mut line, format!("{name}={value}").as_bytes());
     }
+    headers.remove(header::COOKIE);
     // Made of checked values and what was one before.
     if let (false, Ok(mut line)) = (
         line.is_empty(),

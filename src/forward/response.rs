@@ -132,18 +132,15 @@ pub fn is_crooked(path: &str) -> bool {
 }
 
 /// How far a service worker may reach: within the app's part, or no further than its own
-/// script's directory, which is the default without the header (Service Workers 1, 4.3).
+/// script's directory, which is the default without the header (Service Workers 1, 4.3). What an
+/// app that knows nothing of its part says is not mapped: nobody may ask for `/`.
 fn worker_scope(scope: &HeaderValue, of: &ForResponse<'_>) -> Option<HeaderValue> {
     let scope = scope.to_str().ok()?.trim();
     if is_crooked(scope) {
         return None;
     }
-    if within(scope, of.prefix) && scope.len() > of.prefix.len() {
-        return HeaderValue::try_from(scope).ok();
-    }
-    let relative_to_root = scope.starts_with('/') && !scope.starts_with("//");
-    (of.strip && relative_to_root)
-        .then(|| HeaderValue::try_from(format!("{}{scope}", of.prefix)).ok())?
+    let inside = within(scope, of.prefix) && scope.len() > of.prefix.len();
+    inside.then(|| HeaderValue::try_from(scope).ok())?
 }
 
 #[cfg(test)]
@@ -217,8 +214,8 @@ mod tests {
     #[test]
     fn a_service_worker_reaches_no_further_than_its_workspace() {
         for (scope, strip, expected) in [
-            ("/", true, Some("/codespace/alice/")),
-            ("/static/", true, Some("/codespace/alice/static/")),
+            ("/", true, None),
+            ("/static/", true, None),
             ("/codespace/alice/", true, Some("/codespace/alice/")),
             ("/codespace/alice/x/", false, Some("/codespace/alice/x/")),
             ("/", false, None),

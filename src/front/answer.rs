@@ -141,6 +141,12 @@ fn tell(refusal: &Refusal) -> Problem {
             "This server does not answer for that host",
             "The Host of the request is not the one this site is configured with.".into(),
         ),
+        Refusal::Head(error @ HeadError::TooLarge) => told(
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "head-too-large",
+            "The request's head is too large",
+            error.to_string(),
+        ),
         Refusal::Head(error) => told(
             StatusCode::BAD_REQUEST,
             "malformed",

@@ -19,16 +19,31 @@ pub enum HeadError {
     /// `Transfer-Encoding` beside `Content-Length`, or not exactly `chunked` (RFC 9112 6.1).
     #[error("the length of the request's body is ambiguous")]
     Framing,
+    /// A larger head than we read (RFC 6585 5).
+    #[error("the request's head has more than {MOST_FIELDS} fields or {MOST_BYTES} bytes")]
+    TooLarge,
     /// `CONNECT` without a protocol: we are nobody's forward proxy.
     #[error("this server is not a forward proxy")]
     Connect,
 }
+
+/// Most fields in a head, also over HTTP/2, where hyper counts bytes alone.
+const MOST_FIELDS: usize = 100;
+/// Most bytes in a head's fields; hyper's own bound is a little above it.
+const MOST_BYTES: usize = 64 * 1024;
 
 /// Checks framing and host of a request that came to `authority` (`host` or `host:port`).
 ///
 /// # Errors
 /// [`HeadError`]; all but [`HeadError::Misdirected`] are malformed requests.
 pub fn check(head: &Parts, authority: &str) -> Result<(), HeadError> {
+    let fields = head.headers.iter();
+    let bytes: usize = fields
+        .map(|(name, value)| name.as_str().len() + value.len())
+        .sum();
+    if head.headers.len() > MOST_FIELDS || bytes > MOST_BYTES {
+        return Err(HeadError::TooLarge);
+    }
     check_framing(&head.headers)?;
     let websocket = head.extensions.get::<hyper::ext::Protocol>().is_some();
     if head.method == Method::CONNECT && !websocket {
@@ -84,14 +99,10 @@ fn same_host(a: &str, b: &str) -> bool {
 /// poll, a frame, a prefetch is none.
 pub fn is_navigation(head: &Parts) -> bool {
     let is = |name: &str, wanted: &str| head.headers.get(name).is_some_and(|value| value == wanted);
-    let ahead = ["sec-purpose", "purpose", "x-moz"].iter().any(|name| {
-        let value = head
-            .headers
-            .get(*name)
-            .and_then(|value| value.to_str().ok());
-        value.is_some_and(|value| value.starts_with("prefetch"))
-    });
-    if head.method != Method::GET || ahead || head.headers.contains_key(header::UPGRADE) {
+    if head.method != Method::GET
+        || is_prefetch(&head.headers)
+        || head.headers.contains_key(header::UPGRADE)
+    {
         return false;
     }
     match head.headers.get("sec-fetch-mode") {
@@ -104,8 +115,19 @@ pub fn is_navigation(head: &Parts) -> bool {
     }
 }
 
+/// Whether a browser asks ahead of its user (Fetch, `Sec-Purpose`; its forerunners).
+fn is_prefetch(headers: &HeaderMap) -> bool {
+    ["sec-purpose", "purpose", "x-moz"].iter().any(|name| {
+        let value = headers.get(*name).and_then(|value| value.to_str().ok());
+        value.is_some_and(|value| value.starts_with("prefetch"))
+    })
+}
+
 /// Whether an answer may be a page for a person.
 pub fn accepts_html(headers: &HeaderMap) -> bool {
+    if is_prefetch(headers) {
+        return false;
+    }
     let accept = headers
         .get(header::ACCEPT)
         .and_then(|value| value.to_str().ok());

@@ -82,7 +82,7 @@ impl Handler for Front {
             %method,
             // `Debug` escapes what a terminal or a log reader would take for its own.
             path = ?path,
-            elapsed_ms = began.elapsed().as_millis(),
+            elapsed_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
         );
         response
     }

@@ -16,8 +16,9 @@ use crate::{
     secret::random_id,
 };
 
-/// How long after the first, second, ... failure in a row until another try is made.
-const BACK_OFF: [u64; 5] = [2, 2, 10, 30, 60];
+/// How long after the first, second, ... failure in a row until another try is made. Whoever
+/// has put the cause right is not kept waiting; what fails again and again is.
+const BACK_OFF: [u64; 5] = [0, 0, 10, 30, 60];
 /// How many of an app's last lines its owner is shown.
 pub const LOG_LINES: usize = 20;
 

@@ -16,7 +16,8 @@ async fn tls_1_2_and_1_3_are_spoken_and_1_1_is_refused() {
             .unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.success(), agreed, "{version}: {said}");
-        assert!(agreed || said.contains("alert protocol version"), "{said}");
+        // Which alert depends on the ciphers that the client would have.
+        assert!(agreed || said.contains("SSL alert number"), "{said}");
     }
 }
 

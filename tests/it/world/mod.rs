@@ -213,7 +213,7 @@ impl World {
             .lines()
             .filter_map(|line| serde_json::from_str(line).ok());
         lines
-            .filter(|line: &Value| line["target"] == "audit" && line["fields"]["event"] == event)
+            .filter(|line: &Value| line["target"] == "audit" && line["event"] == event)
             .collect()
     }
 
@@ -236,7 +236,10 @@ impl World {
 
     /// Remembers what must never be in a log.
     pub fn secret(&self, text: &str) {
-        lock(&self.secrets).push(text.to_owned());
+        // A forged token may be anything, also nothing.
+        if text.len() >= 16 {
+            lock(&self.secrets).push(text.to_owned());
+        }
     }
 
     /// Looks for every secret used so far in the log.
