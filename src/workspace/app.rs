@@ -20,26 +20,27 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 /// Longest a look at the log may take.
 const LOG_TIME: Duration = Duration::from_secs(5);
 
-/// Runs an app in a process group of its own, noted in a file, so that all of it can be ended.
-/// What is left of an earlier try is ended first: it may hold the port. The note bears the
-/// container's run, since a process id means nothing in the next one.
-/// Arguments: app, run, command ....
+/// Runs an app as the leader of its process group, which every exec is (runc `nsexec.c` calls
+/// setsid(2)), noted in a file, so that all of it can be ended. What is left of an earlier try is
+/// ended first: it may hold the port. The note bears the container's run, since a process id
+/// means nothing in the next one. Arguments: app, run, command ....
 const RUN: &str = r#"
-app=$1 run=$2; shift 2
-note=/tmp/.vestibule-$app-$run.pid log=/tmp/.vestibule-$app.log
+note=/tmp/.vestibule-$1-$2.pid log=/tmp/.vestibule-$1.log
 if [ -s "$note" ]; then
   old=$(cat "$note")
-  kill -KILL -- "-$old" 2>/dev/null
-  for _ in 1 2 3 4 5 6 7 8 9 10; do kill -0 -- "-$old" 2>/dev/null || break; sleep 0.1; done
+  kill -KILL "-$old" 2>/dev/null
+  for _ in 1 2 3 4 5 6 7 8 9 10; do kill -0 "-$old" 2>/dev/null || break; sleep 0.1; done
 fi
-rm -f "/tmp/.vestibule-$app-"*.pid
-exec setsid -w sh -c 'echo $$ > "$1"; log=$2; shift 2; exec "$@" > "$log" 2>&1' "$app" "$note" "$log" "$@"
+rm -f "/tmp/.vestibule-$1-"*.pid
+echo $$ > "$note"
+shift 2
+exec "$@" > "$log" 2>&1
 "#;
 
 /// Ends an app that was run by [`RUN`]. Arguments: app, run.
 const END: &str = r#"
 note=/tmp/.vestibule-$1-$2.pid
-[ -s "$note" ] && kill -KILL -- "-$(cat "$note")" 2>/dev/null
+[ -s "$note" ] && kill -KILL "-$(cat "$note")" 2>/dev/null
 rm -f "$note"
 "#;
 

@@ -20,11 +20,11 @@ const TERM: &str = r#"
 for note in /tmp/.vestibule-*-"$1".pid; do
   [ -s "$note" ] || continue
   group=$(cat "$note")
-  kill -TERM -- "-$group" 2>/dev/null && groups="$groups $group"
+  kill -TERM "-$group" 2>/dev/null && groups="$groups $group"
 done
 tries=$(($2 * 10))
 for group in $groups; do
-  while [ "$tries" -gt 0 ] && kill -0 -- "-$group" 2>/dev/null; do sleep 0.1; tries=$((tries - 1)); done
+  while [ "$tries" -gt 0 ] && kill -0 "-$group" 2>/dev/null; do sleep 0.1; tries=$((tries - 1)); done
 done
 "#;
 

@@ -107,14 +107,12 @@ async fn a_head_too_large_or_of_too_many_fields_is_431() {
         many = many.header(&format!("x-{n}"), "1");
     }
     assert_eq!(many.send().await.status, 431);
-    let long = world
-        .get(&format!("{path}?{}", "x".repeat(66_000)))
-        .send()
-        .await;
-    assert!(
-        [414, 431].contains(&long.status.as_u16()),
-        "{}",
-        long.status
+    let long = format!(
+        "GET {path}?{} HTTP/1.1\r\nHost: {}\r\n\r\n",
+        "x".repeat(66_000),
+        world.authority()
     );
+    let status = world.raw(long).await.status();
+    assert!([414, 431].contains(&status), "{status}");
     assert_eq!(world.get(path).send().await.status, 200);
 }

@@ -228,7 +228,7 @@ class Connection:
             elif size == 127:
                 (size,) = struct.unpack("!Q", self.file.read(8))
             mask = self.file.read(4)
-            if size > 1 << 16:
+            if size >= 1 << 16:
                 self.large(start[0], size, mask)
                 continue
             payload = bytes(b ^ mask[i % 4] for i, b in enumerate(self.file.read(size)))

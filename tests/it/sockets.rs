@@ -21,7 +21,8 @@ async fn what_goes_in_comes_out() {
             let sent = Message::binary(vec![7; size]);
             socket.send(sent.clone()).await.unwrap();
             let got = within("an echo", SOON, socket.next()).await;
-            assert_eq!(got.unwrap().unwrap(), sent, "{app}, {size} bytes");
+            let got = got.unwrap().unwrap_or_else(|e| panic!("{e} {app} {size}"));
+            assert_eq!(got, sent, "{app}, {size} bytes");
         }
         socket
             .send(Message::Ping("are you there".into()))
