@@ -1,3 +1,20 @@
-.PHONY: test
-test:
-	cargo test
+# What a new user and CI call. `make` alone lists it.
+.PHONY: help demo test lint image
+
+help: ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+demo: ## the whole thing on this machine: engine, image, certificate, Django, a link to click
+	@examples/demo/demo.sh
+
+test: ## all tests, on real parts; installs and starts what they need
+	@tests/run.sh
+
+lint: ## format, clippy, cargo-deny
+	@tests/setup.sh deny
+	cargo fmt --check
+	cargo clippy --all-targets --locked -- --deny warnings
+	target/tools/bin/cargo-deny check bans licenses sources
+
+image: ## the full workspace image: R, the Python libraries, compilers
+	workspace-image/build.sh
