@@ -162,7 +162,11 @@ while (($#)); do
         --target) target=$2 && shift ;;
         --base) base=$2 && shift ;;
         --mirror) mirror=$2 && shift ;;
-        --build-arg) build_args+=(--build-arg "$2") && shift ;;
+        --build-arg)
+            [[ $2 != WITH_* || $2 == WITH_*=[01] ]] || die "$2: a WITH_ argument is 0 or 1"
+            build_args+=(--build-arg "$2")
+            shift
+            ;;
         --ca) ca=$2 && shift ;;
         --no-ca) ca= ;;
         --no-cache) build_args+=(--no-cache) ;;
@@ -182,6 +186,13 @@ case $target in
     *) die "--target is slim or full, not $target" ;;
 esac
 docker version > /dev/null 2>&1 || die "no Docker answers: is it running, and are you in the group docker? (docker version says more)"
+
+# One at a time: builds share the folder certs.
+exec 9< VERSION
+if command -v flock > /dev/null && ! flock -n 9; then
+    say "waiting for another build.sh of this folder"
+    flock 9
+fi
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch" certs/*.crt' EXIT

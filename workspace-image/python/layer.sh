@@ -16,7 +16,16 @@ if [ -e "$pins" ]; then
 else
     echo "layer.sh: no $pins: the newest versions that fit are taken"
 fi
-/opt/venv/bin/pip install --no-cache-dir --progress-bar off "$@"
+cd /opt/venv/lib/python3*/site-packages
+ls -d ./*.dist-info > /tmp/before
+/opt/venv/bin/python -m pip install --no-cache-dir --progress-bar off "$@"
+# A layer can add to the one below it, but not take away.
+[ "$name" = slim ] || while read -r package; do
+    [ -d "$package" ] || {
+        echo "layer.sh: pip replaced $package, which an earlier layer has: pin it in constraints-*.txt"
+        exit 1
+    }
+done < /tmp/before
 
 cd /
 # By ctime, because files of wheels keep the mtime they were packed with.
