@@ -212,12 +212,11 @@ fn set_cookies(headers: &mut HeaderMap, to: &ForRequest<'_>) {
         let kept =
             pieces.filter(|pair| !pair.trim_ascii().is_empty() && !is_own(cookie_name(pair), to));
         for (number, pair) in kept.enumerate() {
-            match number {
-                0 => push_pair(&mut line, pair.trim_ascii_start()),
-                _ => {
-                    line.put_u8(b';');
-                    line.put_slice(pair);
-                }
+            if number == 0 {
+                push_pair(&mut line, pair.trim_ascii_start());
+            } else {
+                line.put_u8(b';');
+                line.put_slice(pair);
             }
         }
     }

@@ -47,7 +47,7 @@ fn is_own_path(path: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use reqwest::Url;
+    use url::Url;
 
     use super::*;
 

@@ -22,7 +22,10 @@ async fn a_quiet_workspace_is_stopped_and_the_next_click_brings_it_back() {
         !world.docker.runs(&container)
     })
     .await;
-    until("it is told of", SLOW, async || !world.audit("stop").is_empty()).await;
+    until("it is told of", SLOW, async || {
+        !world.audit("stop").is_empty()
+    })
+    .await;
 
     let poll = person
         .fetch(&person.path("codespace", "healthz"))

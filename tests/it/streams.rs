@@ -27,7 +27,9 @@ fn body(frames: impl Stream<Item = Frame<Bytes>> + Send + Sync + 'static) -> Bod
 /// The next piece of a body; nothing at its end.
 async fn next(body: &mut Incoming) -> Option<Frame<Bytes>> {
     loop {
-        let frame = within("the next piece comes", SOON, body.frame()).await?.unwrap();
+        let frame = within("the next piece comes", SOON, body.frame())
+            .await?
+            .unwrap();
         // HTTP/2 may end a body by an empty piece.
         if frame.data_ref().is_none_or(|data| !data.is_empty()) {
             return Some(frame);
