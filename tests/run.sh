@@ -37,7 +37,7 @@ step 'set-up' tests/setup.sh engine image django browser deny
 step 'lint' make --no-print-directory lint
 step 'workspace image' workspace-image/check.sh vestibule-workspace:slim
 step 'Django example' django
-step 'units' cargo test --locked --lib --bins --doc
+step 'units' cargo test --locked --lib --bins
 step 'stories on real parts' cargo test --locked --test it
 
 printf '\n\033[1m### summary\033[0m\n'
