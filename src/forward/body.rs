@@ -12,14 +12,15 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, StatusCode, header};
+use http::{HeaderMap, Request, StatusCode, Version, header};
+use http_body_util::BodyExt as _;
 use hyper::{
     body::{Body as HttpBody, Frame, Incoming, SizeHint},
     ext::on_informational,
 };
 use tokio::{
     sync::mpsc,
-    time::{Sleep, sleep},
+    time::{Sleep, sleep, timeout},
 };
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
@@ -28,6 +29,8 @@ use super::{ForwardError, pool::Connection, request::allowed_trailer};
 /// How long a client that asked waits for the app's leave to send its body; an app that knows
 /// nothing of this gives none (RFC 9110 10.1.1).
 const LEAVE: Duration = Duration::from_secs(1);
+/// How long a client is listened to whose body nobody wants.
+const LINGER: Duration = Duration::from_secs(5);
 /// Most interim answers to one request.
 const MOST_INTERIM: usize = 100;
 
@@ -196,6 +199,8 @@ fn without_forbidden_trailers(frame: Frame<Bytes>) -> Option<Frame<Bytes>> {
 /// The client's body on its way to the app.
 pub struct RequestBody {
     incoming: Option<Incoming>,
+    /// Whether the client must be listened to although nobody wants the rest.
+    linger: bool,
     watch: Option<Arc<Watch>>,
     patience: Option<Pin<Box<Sleep>>>,
 }
@@ -213,7 +218,11 @@ pub(super) struct Watch {
 
 impl RequestBody {
     /// A body that waits for the app's leave if the client asked for that.
-    pub(super) fn new(incoming: Incoming, headers: &HeaderMap) -> (Self, Arc<Watch>) {
+    pub(super) fn new(
+        incoming: Incoming,
+        version: Version,
+        headers: &HeaderMap,
+    ) -> (Self, Arc<Watch>) {
         let asks = headers.get(header::EXPECT);
         let asks = asks.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
         let watch = Arc::new(Watch {
@@ -225,6 +234,8 @@ impl RequestBody {
         });
         let body = Self {
             incoming: Some(incoming),
+            // HTTP/2 can tell a client to stop; it needs no patience.
+            linger: version < Version::HTTP_2,
             watch: Some(Arc::clone(&watch)),
             patience: asks.then(|| Box::pin(sleep(LEAVE))),
         };
@@ -234,6 +245,7 @@ impl RequestBody {
     pub(super) fn empty() -> Self {
         Self {
             incoming: None,
+            linger: false,
             watch: None,
             patience: None,
         }
@@ -252,6 +264,23 @@ impl RequestBody {
         }
         self.patience = None;
         Poll::Ready(())
+    }
+}
+
+impl Drop for RequestBody {
+    /// An app may answer and want no more of the body. Were the connection closed with bytes
+    /// unread, the client would be reset before it could read the answer (RFC 9112 9.6).
+    fn drop(&mut self) {
+        let rest = self
+            .incoming
+            .take()
+            .filter(|rest| self.linger && !rest.is_end_stream());
+        let Some(mut rest) = rest else { return };
+        tokio::task::spawn_local(async move {
+            let all = async { while let Some(Ok(_)) = rest.frame().await {} };
+            // Who sends for longer has had time to read the answer.
+            let _ = timeout(LINGER, all).await;
+        });
     }
 }
 
@@ -319,8 +348,10 @@ impl Watch {
     /// Waits for an answer, unless interim ones never end.
     pub async fn guard<T>(&self, answer: impl Future<Output = T>) -> Result<T, ForwardError> {
         tokio::select! {
-            answer = answer => Ok(answer),
+            // An answer that came after too many is none either.
+            biased;
             () = self.too_many.cancelled() => Err(ForwardError::Informational),
+            answer = answer => Ok(answer),
         }
     }
 

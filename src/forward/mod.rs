@@ -27,7 +27,7 @@ pub use self::{
     response::ForResponse,
 };
 use self::{
-    body::{Lease, RequestBody},
+    body::{Lease, RequestBody, Watch},
     pool::{Connection, Key},
 };
 
@@ -74,8 +74,13 @@ impl Pool {
             return websocket::open(request, to, guard).await;
         }
         let (mut parts, incoming) = request.into_parts();
+        let version = parts.version;
         request::clean(&mut parts, &to.request)?;
-        let (mut connection, response) = self.round_trip(parts, incoming, to).await?;
+        let repeatable = incoming.is_end_stream() && is_safe(&parts.method);
+        let (body, watch) = RequestBody::new(incoming, version, &parts.headers);
+        let again = repeatable.then(|| parts.clone());
+        let request = Request::from_parts(parts, body);
+        let (mut connection, response) = self.round_trip(request, again, &watch, to).await?;
         let (mut parts, incoming) = response.into_parts();
         if parts.status == StatusCode::SWITCHING_PROTOCOLS {
             return Err(ForwardError::Upgrade("the app switched protocols unasked"));
@@ -86,18 +91,16 @@ impl Pool {
         Ok(Response::from_parts(parts, Body::upstream(incoming, lease)))
     }
 
-    /// Sends a cleaned request on a pooled connection, or on a new one.
+    /// Sends a cleaned request on a pooled connection, or on a new one. `again` is its head, if
+    /// it may be sent twice.
     async fn round_trip(
         &self,
-        parts: http::request::Parts,
-        incoming: Incoming,
+        mut request: Request<RequestBody>,
+        again: Option<http::request::Parts>,
+        watch: &Arc<Watch>,
         to: &Destination<'_>,
     ) -> Result<(Connection, Response<Incoming>), ForwardError> {
         let key = Key::new(to.container, to.addr);
-        let repeatable = incoming.is_end_stream() && is_safe(&parts.method);
-        let again = repeatable.then(|| parts.clone());
-        let (body, watch) = RequestBody::new(incoming, &parts.headers);
-        let mut request = Request::from_parts(parts, body);
         watch.informational(&mut request);
         // An app may close an idle connection in the moment we use it. What it certainly did
         // not get is sent again; what it may have got, only if that changes nothing (RFC 9110

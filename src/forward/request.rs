@@ -274,7 +274,9 @@ fn set_claims(headers: &mut HeaderMap, to: &ForRequest<'_>) -> Result<(), HeadEr
     } else {
         addr.to_string()
     };
-    let forwarded = format!("for={node};host=\"{authority}\";proto={proto}");
+    // Without `host`, which would have to be in quotes because of its port (RFC 7239 6):
+    // code-server takes them for a part of the name and refuses every socket.
+    let forwarded = format!("for={node};proto={proto}");
     let set = [
         (header::HOST, authority),
         (
@@ -392,7 +394,7 @@ mod tests {
             ("x-forwarded-prefix", "/codespace/alice"),
             (
                 "forwarded",
-                "for=192.0.2.7;host=\"ide.test:8443\";proto=https",
+                "for=192.0.2.7;proto=https",
             ),
             ("x-request-id", "r1"),
             ("authorization", "token ours"),

@@ -17,7 +17,8 @@ await scenario("editor", async (page, step, shot) => {
   await page.click("text=Open Codespace", { noWaitAfter: true });
   await page.waitForResponse((answer) => answer.status() === 202);
   await page.waitForLoadState("domcontentloaded");
-  await shot("starting");
+  // It goes on by itself, at times in the middle of the picture.
+  await shot("starting").catch(() => step("the starting page was gone before its picture was taken"));
   step("saw the starting page");
 
   await workbench(page);

@@ -18,13 +18,24 @@ await scenario("notebook", async (page, step, shot) => {
   step("the file made in the editor is listed");
 
   await page.locator(".jp-LauncherCard[data-category=Notebook]").first().click();
-  const cell = page.locator(".jp-Notebook .jp-CodeCell .cm-content").first();
-  await cell.waitFor();
-  await page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").first().waitFor({ state: "attached" });
-  await cell.click();
-  await page.keyboard.type("6*7");
-  await page.keyboard.press("Shift+Enter");
-  await page.locator(".jp-OutputArea-output", { hasText: /^42$/ }).first().waitFor();
+  await page.locator(".jp-Notebook .jp-CodeCell .cm-content").first().waitFor();
+  // JupyterLab 4.6 at times never learns that a kernel of a just started server is ready (also
+  // without any proxy in between: seen in 1 of 3 runs). A person reloads the page then.
+  for (let tries = 3; ; tries--) {
+    const cell = page.locator(".jp-Notebook .jp-CodeCell .cm-content").first();
+    await cell.waitFor();
+    await cell.click();
+    await page.keyboard.press("Control+A");
+    await page.keyboard.type("6*7");
+    await page.keyboard.press("Shift+Enter");
+    const answer = page.locator(".jp-OutputArea-output", { hasText: /^42$/ }).first();
+    const seen = await answer.waitFor({ timeout: 15_000 }).then(() => true, () => false);
+    if (seen) break;
+    if (!tries) throw new Error("the kernel never answered");
+    step("no answer from the kernel; reloading");
+    await page.keyboard.press("Control+S");
+    await page.reload();
+  }
   await shot("cell");
   step("6*7 is 42");
 
