@@ -14,7 +14,7 @@ use crate::{
     config::Site,
     forward::{Body, ForwardError},
     names::Username,
-    pages::{self, render},
+    pages::{self, Action},
     route::{RouteError, Target},
     session::Denied,
     workspace::{Cause, Failure, Phase, StopError},
@@ -56,6 +56,8 @@ pub enum Refusal {
         title: String,
         /// How far.
         phase: Phase,
+        /// The path and query that were asked for.
+        here: Box<str>,
     },
     /// The start failed.
     Failed {
@@ -299,47 +301,58 @@ fn person(refusal: &Refusal, told: &Problem, asker: &Asker, site: &Site) -> page
             target,
             title,
             phase,
+            here,
         } => {
             let progress = Progress::of(phase);
-            render(&pages::Starting {
+            pages::starting(&pages::Starting {
                 app_title: title,
+                user: target.user.as_str(),
                 step: &progress.step,
                 number: progress.number,
                 of: progress.of,
                 queue: progress.queue,
                 estimate_seconds: progress.estimate_seconds,
                 events: &format!("/_vestibule/progress{}/", target.prefix()),
+                here,
             })
         }
         Refusal::Failed {
             target,
             title,
             failure,
-        } => render(&pages::Failed {
+        } => pages::failed(&pages::Failed {
             app_title: title,
+            title: told.title,
             why: &told.detail,
             id: &failure.id,
             log_tail: &failure.log_tail,
             retry_seconds: failure.retry_after.as_secs(),
             here: &format!("{}/", target.prefix()),
         }),
-        _ => render(&pages::Refused {
+        _ => pages::refused(&pages::Refused {
             status: told.status.as_u16(),
             title: told.title,
             detail: &told.detail,
             request_id: &asker.request_id,
-            way_on: way_on(refusal, site),
+            actions: way_on(refusal, site).as_slice(),
         }),
     }
 }
 
-fn way_on<'a>(refusal: &Refusal, site: &'a Site) -> Option<(&'static str, &'a str)> {
+fn way_on<'a>(refusal: &Refusal, site: &'a Site) -> Option<Action<'a>> {
+    let link = |label, href| {
+        Some(Action {
+            label,
+            href,
+            post: false,
+        })
+    };
     match refusal {
         Refusal::NoSession(_) | Refusal::Handoff(_) | Refusal::LoginLoop => {
-            Some(("Log in", &site.login_url))
+            link("Log in", &site.login_url)
         }
         Refusal::NotAProxy | Refusal::Head(_) => None,
-        _ => Some(("Your workspace", "/")),
+        _ => link("Your workspace", "/"),
     }
 }
 

@@ -8,7 +8,7 @@ use super::{Front, answer::Refusal, reply};
 use crate::{
     forward::Body,
     names::Username,
-    pages::{self, HomeApp, render},
+    pages::{self, HomeApp},
     session::Entry,
     workspace::{StopError, StopReason},
 };
@@ -29,14 +29,16 @@ pub fn page(front: &Front, entry: &Entry) -> Response<Body> {
         .stops_in_seconds
         .filter(|_| status.open == 0)
         .map(about);
-    let html = render(&pages::Home {
+    let html = pages::home(&pages::Home {
         user: user.as_str(),
         state: status.state,
-        sentence: sentence(status.state),
+        state_sentence: sentence(status.state).to_owned(),
         apps: apps.collect(),
+        open: status.open,
         stops_in,
         update_pending: status.update_pending,
         can_stop: matches!(status.state, "running" | "paused"),
+        notice: None,
     });
     reply::page(StatusCode::OK, html)
 }
@@ -52,12 +54,12 @@ pub async fn stop(front: &Front, user: &Username) -> Result<Response<Body>, Refu
 
 fn sentence(state: &str) -> &'static str {
     match state {
-        "running" => "Running",
-        "starting" => "Starting",
-        "stopping" => "Stopping",
-        "paused" => "Paused: opening it wakes it",
-        "stopped" => "Stopped: opening it starts it again, with your files as you left them",
-        _ => "Not made yet: opening it makes it",
+        "running" => "Everything is as you left it",
+        "starting" => "It will be there in a moment",
+        "stopping" => "It will be stopped in a moment",
+        "paused" => "Opening it wakes it",
+        "stopped" => "Opening it starts it again, with your files as you left them",
+        _ => "Opening it makes it",
     }
 }
 

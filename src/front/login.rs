@@ -5,7 +5,7 @@ use http::{HeaderValue, Response, StatusCode, header, request::Parts};
 use super::{Asker, Front, answer::Refusal, head, reply};
 use crate::{
     forward::Body,
-    pages::{self, render},
+    pages,
     session::{self, Handoff, state},
 };
 
@@ -76,7 +76,7 @@ pub fn logout(front: &Front, asker: &Asker, head: &Parts) -> Response<Body> {
 /// What people see after logging out.
 pub fn signed_out(front: &Front) -> Response<Body> {
     let login_url = &front.shared.config.site.login_url;
-    reply::page(StatusCode::OK, render(&pages::SignedOut { login_url }))
+    reply::page(StatusCode::OK, pages::signed_out(login_url))
 }
 
 /// The next user of this browser must find nothing of the last one's IDE in it.

@@ -122,7 +122,9 @@ impl Front {
         let Some(entry) = self.enter(asker, &head, Some(&target))? else {
             return login::redirect(self, &head, &path_and_query(&head.uri));
         };
-        let upstream = self.reach(asker, &target, &entry).await?;
+        let upstream = self
+            .reach(asker, || path_and_query(&head.uri), &target, &entry)
+            .await?;
         self.forward(
             asker,
             Request::from_parts(head, body),
@@ -216,6 +218,7 @@ impl Front {
     async fn reach(
         &self,
         asker: &Asker,
+        here: impl FnOnce() -> String,
         target: &Target,
         entry: &Entry,
     ) -> Result<Arc<Upstream>, Refusal> {
@@ -258,6 +261,7 @@ impl Front {
                 target,
                 title,
                 phase,
+                here: here().into(),
             }),
         }
     }
@@ -341,7 +345,7 @@ impl Front {
             self.shared.workspaces.suspect(upstream);
             if asker.navigation {
                 // A person sees it start again rather than fail.
-                self.reach(asker, target, entry).await?;
+                self.reach(asker, || path.clone(), target, entry).await?;
                 return Ok(reply::see_other(&path));
             }
         }
