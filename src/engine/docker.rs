@@ -23,7 +23,7 @@ use futures_util::{
     stream::{self, BoxStream},
 };
 
-use super::{Container, ContainerSpec, Engine, EngineError, Event, Network, Run};
+use super::{Container, ContainerSpec, Engine, EngineError, Event, Network, Run, shield};
 use crate::config;
 
 /// The bridge option that lets containers on a network reach each other, or not
@@ -190,6 +190,23 @@ impl Engine for Docker {
         self.within(0, self.api.create_network(request))
             .await
             .map(drop)
+    }
+
+    async fn shield(&self, network: &str) -> Result<(), EngineError> {
+        let call = self
+            .api
+            .inspect_network(network, None::<InspectNetworkOptions>);
+        let network = self.within(0, call).await?;
+        let ranges = network
+            .ipam
+            .and_then(|ipam| ipam.config)
+            .unwrap_or_default();
+        for subnet in ranges.into_iter().filter_map(|range| range.subnet) {
+            self.within(0, async { Ok(shield::from_link_local(&subnet).await) })
+                .await?
+                .map_err(|error| EngineError::Refused(error.to_string()))?;
+        }
+        Ok(())
     }
 
     async fn list(&self, label: &str, value: &str) -> Result<Vec<Container>, EngineError> {

@@ -4,6 +4,7 @@
 //! error; nothing here knows of HTTP, users or apps.
 
 mod docker;
+mod shield;
 
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -131,6 +132,9 @@ pub trait Engine: Send + Sync + 'static {
     async fn network(&self, name: &str) -> Result<Option<Network>, EngineError>;
     /// Makes a bridge network on which containers can't reach each other.
     async fn create_network(&self, name: &str) -> Result<(), EngineError>;
+    /// Keeps containers of a network from link-local addresses: at 169.254.169.254 clouds hand
+    /// out credentials of the machine itself.
+    async fn shield(&self, network: &str) -> Result<(), EngineError>;
     /// Every container with this label value, whatever it does.
     async fn list(&self, label: &str, value: &str) -> Result<Vec<Container>, EngineError>;
     /// The container of this name or id, if there is one.

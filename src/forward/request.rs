@@ -392,10 +392,7 @@ mod tests {
             ("x-forwarded-host", "ide.test:8443"),
             ("x-forwarded-port", "8443"),
             ("x-forwarded-prefix", "/codespace/alice"),
-            (
-                "forwarded",
-                "for=192.0.2.7;proto=https",
-            ),
+            ("forwarded", "for=192.0.2.7;proto=https"),
             ("x-request-id", "r1"),
             ("authorization", "token ours"),
             ("cookie", "code-server-session=secret"),

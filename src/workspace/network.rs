@@ -40,6 +40,8 @@ pub enum OpenError {
 /// [`OpenError`].
 pub async fn check(engine: &dyn Engine, config: &Workspace) -> Result<(), OpenError> {
     let isolated = isolated(engine, config).await?;
+    // Also for one that is there: the rule doesn't outlive a reboot.
+    shield(engine, config).await;
     let filtered = fs::read_to_string(BRIDGE_FILTER).is_ok_and(|value| value.trim() == "1");
     let wrong = match (isolated, filtered) {
         (false, _) => OpenError::NotIsolated(config.network.clone()),
@@ -64,6 +66,16 @@ pub async fn check_again(engine: &dyn Engine, config: &Workspace) -> Result<(), 
         Ok(())
     } else {
         Err(Cause::NetworkNotIsolated(config.network.clone()))
+    }
+}
+
+/// Best effort, and said if it fails: it takes root, and a firewall that Docker uses.
+async fn shield(engine: &dyn Engine, config: &Workspace) {
+    if let Err(error) = engine.shield(&config.network).await {
+        tracing::warn!(
+            %error,
+            "workspaces may reach link-local addresses; on a cloud, keep them from 169.254.169.254"
+        );
     }
 }
 
