@@ -169,7 +169,7 @@ pub async fn accept<H: Handler>(bound: Bound, service: Rc<Service<H>>) -> io::Re
         let connections = service.connections.clone();
         connections.spawn_local(async move {
             if let Err(error) = serve(stream, peer, &service).await {
-                tracing::debug!(client.addr = %addr.ip(), error, "connection ended");
+                tracing::debug!(client.addr = %addr.ip(), ?error, "connection ended");
             }
             drop(place);
         });

@@ -28,6 +28,10 @@ export async function scenario(name, story) {
   });
   context.setDefaultTimeout(60_000);
   const page = await context.newPage();
+  // What went wrong in the browser itself, told if the story fails.
+  const complaints = [];
+  page.on("requestfailed", (call) => complaints.push(`${call.failure()?.errorText} ${call.url().split("?")[0]}`));
+  page.on("pageerror", (error) => complaints.push(error.message));
   const began = Date.now();
   const step = (what) => console.log(`${((Date.now() - began) / 1000).toFixed(1).padStart(6)} s  ${what}`);
   const shot = (what) => page.screenshot({ path: join(env.SHOTS, `${name}-${what}.png`) });
@@ -36,6 +40,7 @@ export async function scenario(name, story) {
     if (env.SESSION) await context.storageState({ path: env.SESSION });
   } catch (error) {
     console.log(`at ${page.url().split("?")[0]}: ${error.stack}`);
+    console.log(complaints.slice(-20).join("\n"));
     await shot("failed").catch(() => {});
     process.exitCode = 1;
   } finally {
