@@ -57,8 +57,27 @@ export async function logIn(page) {
 
 /** Waits until VS Code's workbench is drawn. */
 export async function workbench(page) {
-  await page.locator(".monaco-workbench .activitybar").first().waitFor();
-  await page.locator(".monaco-workbench .statusbar-item").first().waitFor();
+  await drawn(page, ".monaco-workbench .activitybar");
+  await drawn(page, ".monaco-workbench .statusbar-item");
+}
+
+/**
+ * Waits until something is drawn. Chromium gives up what it is loading whenever an interface of
+ * its machine comes or goes, as containers' do here all the time: then it loads the page again.
+ */
+export async function drawn(page, selector) {
+  for (let tries = 5; ; tries--) {
+    const there = page.locator(selector).first().waitFor().then(() => "there");
+    const changed = page.waitForEvent("requestfailed", {
+      predicate: (call) => call.failure()?.errorText === "net::ERR_NETWORK_CHANGED",
+    });
+    // Whichever is not waited for any more may end as it likes.
+    for (const promise of [there, changed]) promise.catch(() => {});
+    if ((await Promise.race([there, changed])) === "there") return;
+    if (!tries) throw new Error("the network never stayed the same");
+    await page.waitForTimeout(1000);
+    await page.reload().catch(() => page.reload());
+  }
 }
 
 /** Types a line into a new terminal of VS Code. */
