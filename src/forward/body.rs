@@ -24,7 +24,7 @@ use tokio::{
 };
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use super::{ForwardError, pool::Connection, request::allowed_trailer};
+use super::{ForwardError, fields::allowed_trailer, pool::Connection};
 
 /// How long a client that asked waits for the app's leave to send its body; an app that knows
 /// nothing of this gives none (RFC 9110 10.1.1).

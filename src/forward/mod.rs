@@ -5,7 +5,10 @@
 //! container it leads to has ended; what a client or an app may not say to the other is gone.
 
 mod body;
+mod cookies;
 mod error;
+mod fields;
+mod location;
 mod pool;
 mod request;
 mod response;
@@ -70,10 +73,10 @@ impl Pool {
         to: &Destination<'_>,
         guard: impl Any,
     ) -> Result<Response<Body>, ForwardError> {
-        if websocket::is_handshake(&request) {
-            return websocket::open(request, to, guard).await;
-        }
         let (mut parts, incoming) = request.into_parts();
+        if websocket::is_handshake(&parts) {
+            return websocket::open(Request::from_parts(parts, incoming), to, guard).await;
+        }
         let version = parts.version;
         request::clean(&mut parts, &to.request)?;
         let repeatable = incoming.is_end_stream() && is_safe(&parts.method);

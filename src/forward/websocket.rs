@@ -5,7 +5,8 @@ use std::any::Any;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header,
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header,
+    request::Parts,
 };
 use http_body_util::Empty;
 use hyper::{body::Incoming, client::conn::http1, ext::Protocol, upgrade};
@@ -19,15 +20,9 @@ use super::{
 const MAGIC: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /// Whether a request opens a WebSocket.
-pub fn is_handshake<B>(request: &Request<B>) -> bool {
-    let head = request.headers();
-    let upgrade =
-        tokens(head, &header::UPGRADE).any(|token| token.eq_ignore_ascii_case("websocket"));
-    request
-        .extensions()
-        .get::<Protocol>()
-        .is_some_and(|protocol| protocol.as_str() == "websocket")
-        || (request.version() == Version::HTTP_11 && request.method() == Method::GET && upgrade)
+pub fn is_handshake(head: &Parts) -> bool {
+    let protocol = head.extensions.get::<Protocol>();
+    protocol.is_some_and(|protocol| protocol.as_str() == "websocket") || request::is_websocket(head)
 }
 
 /// Opens a WebSocket to an app on a connection of its own. The client is told of success only
@@ -41,9 +36,10 @@ pub async fn open(
     let (mut parts, _) = request.into_parts();
     let over_h2 = parts.extensions.remove::<Protocol>().is_some();
     let offered = Offered::of(&parts.headers);
-    request::clean(&mut parts, &to.request)?;
     parts.method = Method::GET;
+    request::clean(&mut parts, &to.request)?;
     let head = &mut parts.headers;
+    request::ask_for_websocket(head);
     if over_h2 {
         let key = crate::secret::Secret::random(16);
         let key = HeaderValue::try_from(STANDARD.encode(key.expose()));
@@ -52,8 +48,6 @@ pub async fn open(
             key.expect("base64 is a header's text"),
         );
     }
-    head.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-    head.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     head.remove(header::CONTENT_LENGTH);
     let accept = accept_of(head)?;
 
@@ -105,12 +99,7 @@ pub async fn open(
         parts.status = StatusCode::OK;
         parts.headers.remove(header::SEC_WEBSOCKET_ACCEPT);
     } else {
-        parts
-            .headers
-            .insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-        parts
-            .headers
-            .insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        request::ask_for_websocket(&mut parts.headers);
     }
     parts.extensions.clear();
     Ok(Response::from_parts(parts, Body::empty()))

@@ -330,9 +330,11 @@ impl Front {
             response: ForResponse {
                 prefix: &prefix,
                 strip: app.prefix == Prefix::Strip,
-                origin: &config.site.origin,
+                origin_authority: &config.site.authority,
+                upstream_authority: &upstream.addr.to_string(),
                 own_cookies,
-                set_cookies: &set_cookies,
+                injected_cookies: &set_cookies,
+                https: config.site.origin.starts_with("https:"),
                 frame_ancestors: &config.site.frame_ancestors,
             },
         };

@@ -1,0 +1,477 @@
+use super::*;
+use proptest::prelude::*;
+
+const PREFIX: &str = "/codespace/alice";
+
+fn parts(uri: &str, fields: &[(&'static str, &str)]) -> Parts {
+    let mut request = http::Request::get(uri);
+    for (name, value) in fields {
+        request = request.header(*name, *value);
+    }
+    request.body(()).unwrap().into_parts().0
+}
+
+/// Runs `clean` with what an app with a secret and a session of ours would have it do.
+fn clean_with(parts: &mut Parts, edit: impl FnOnce(&mut ForRequest<'_>)) -> Result<(), HeadError> {
+    let own_cookies = ["__Host-vestibule-session".to_owned()];
+    let set_cookies = [("app-key".to_owned(), "secret".to_owned())];
+    let set_headers = [
+        (
+            HeaderName::from_static("x-app-key"),
+            HeaderValue::from_static("secret"),
+        ),
+        (
+            HeaderName::from_static("remote-user"),
+            HeaderValue::from_static("alice"),
+        ),
+    ];
+    let mut to = ForRequest {
+        client: ClientInfo {
+            addr: [203, 0, 113, 7].into(),
+            authority: "ide.example.test",
+            https: true,
+            request_id: "r1",
+        },
+        prefix: PREFIX,
+        strip: true,
+        set_headers: &set_headers,
+        set_cookies: &set_cookies,
+        own_cookies: &own_cookies,
+        strip_authorization: true,
+    };
+    edit(&mut to);
+    clean(parts, &to)
+}
+
+fn cleaned(fields: &[(&'static str, &str)]) -> Parts {
+    let mut parts = parts("https://ide.example.test/codespace/alice/x?y", fields);
+    clean_with(&mut parts, |_| ()).unwrap();
+    parts
+}
+
+fn said(parts: &Parts, name: &str) -> Vec<String> {
+    let values = parts.headers.get_all(name).iter();
+    values
+        .map(|value| value.to_str().unwrap().to_owned())
+        .collect()
+}
+
+/// Everything that we say, in the order of the alphabet.
+fn ours() -> Vec<(String, String)> {
+    [
+        ("cookie", "app-key=secret"),
+        (
+            "forwarded",
+            "for=203.0.113.7;host=ide.example.test;proto=https",
+        ),
+        ("host", "ide.example.test"),
+        ("remote-user", "alice"),
+        ("x-app-key", "secret"),
+        ("x-forwarded-for", "203.0.113.7"),
+        ("x-forwarded-host", "ide.example.test"),
+        ("x-forwarded-port", "443"),
+        ("x-forwarded-prefix", PREFIX),
+        ("x-forwarded-proto", "https"),
+        ("x-request-id", "r1"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into()
+}
+
+fn all(parts: &Parts) -> Vec<(String, String)> {
+    let fields = parts.headers.iter();
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let mut all: Vec<_> = fields
+        .map(|(name, value)| (name.to_string(), text(value)))
+        .collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn what_a_client_says_in_our_place_never_arrives() {
+    for claim in [
+        &[
+            ("x-forwarded-for", "1.1.1.1"),
+            ("x-forwarded-for", "2.2.2.2"),
+        ][..],
+        &[("x_forwarded_for", "1.1.1.1"), ("x-forwarded_user", "bob")],
+        &[
+            ("x-forwarded", "for=1.1.1.1"),
+            ("x-forwarded-proto", "http"),
+        ],
+        &[("x-forwarded-host", "evil"), ("x-forwarded-prefix", "/x")],
+        &[
+            ("forwarded", "for=1.1.1.1;host=evil"),
+            ("via_", "x"),
+            ("x-real-ip", "1.1.1.1"),
+        ],
+        &[("x-original-url", "/admin"), ("x-rewrite-url", "/admin")],
+        &[
+            ("true-client-ip", "1.1.1.1"),
+            ("cf-connecting-ip", "1.1.1.1"),
+        ],
+        &[
+            ("proxy", "http://evil"),
+            ("x-vestibule-user", "bob"),
+            ("x_vestibule_user", "bob"),
+        ],
+        &[("x-request-id", "other"), ("x-request-id", "another")],
+        &[
+            ("x-app-key", "guess"),
+            ("x_app_key", "guess"),
+            ("x_app-key", "guess"),
+        ],
+        &[("remote-user", "bob"), ("remote_user", "bob")],
+        &[("host", "evil"), ("host", "evil2"), ("x-host", "evil")],
+        &[
+            ("cookie", "app-key=guess"),
+            ("cookie", "__Host-vestibule-session=t"),
+        ],
+        &[
+            ("cookie_", "x"),
+            ("_cookie", "x"),
+            ("authorization", "Bearer t"),
+        ],
+        &[
+            ("authorization", "Basic eDp5"),
+            ("proxy-authorization", "Basic eDp5"),
+        ],
+        &[
+            ("proxy_authorization", "x"),
+            ("content_length", "3"),
+            ("transfer_encoding", "x"),
+        ],
+        &[(
+            "connection",
+            "close, x-forwarded-for, cookie, authorization, x-app-key, host",
+        )],
+        &[
+            ("connection", "x-mine, remote-user"),
+            ("x-mine", "1"),
+            ("keep-alive", "5"),
+        ],
+        &[
+            ("upgrade", "h2c"),
+            ("http2-settings", "AAMA"),
+            ("connection", "upgrade"),
+        ],
+        &[("te", "gzip;q=0.5")],
+    ] {
+        let parts = cleaned(claim);
+        let mut found = all(&parts);
+        // These spell nothing that means anything, and may pass.
+        found.retain(|(name, _)| !matches!(name.as_str(), "via_" | "cookie_" | "_cookie"));
+        assert_eq!(found, ours(), "{claim:?}");
+    }
+}
+
+#[test]
+fn what_concerns_the_app_alone_arrives_unchanged() {
+    let passes = [
+        ("accept", "text/html"),
+        ("expect", "100-continue"),
+        ("if-none-match", "\"x\""),
+        ("origin", "https://ide.example.test"),
+        ("range", "bytes=0-1"),
+        ("sec-websocket-protocol", "v1.kernel.websocket.jupyter.org"),
+        ("x_custom", "1"),
+        ("x-xsrftoken", "t"),
+    ];
+    let mut expected = ours();
+    expected.extend(passes.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    expected.sort();
+    assert_eq!(all(&cleaned(&passes)), expected);
+}
+
+#[test]
+fn an_authorization_for_the_app_arrives() {
+    let mut head = parts("/codespace/alice/", &[("authorization", "token x")]);
+    clean_with(&mut head, |to| to.strip_authorization = false).unwrap();
+    assert_eq!(said(&head, "authorization"), ["token x"]);
+}
+
+#[test]
+fn other_cookies_arrive_byte_for_byte() {
+    let lines = [
+        ("cookie", "a=\"1\"; __Host-vestibule-session=t"),
+        ("cookie", "b=2=="),
+    ];
+    let parts = cleaned(&lines);
+    assert_eq!(said(&parts, "cookie"), ["a=\"1\"; b=2==; app-key=secret"]);
+}
+
+#[test]
+fn debug_of_a_head_shows_no_secret() {
+    let parts = cleaned(&[]);
+    assert!(!format!("{parts:?}").contains("secret"), "{parts:?}");
+}
+
+#[test]
+fn the_path_loses_its_prefix_only_where_asked_to() {
+    for (uri, stripped, kept) in [
+        ("/codespace/alice/", Some("/"), "/codespace/alice/"),
+        ("/codespace/alice", Some("/"), "/codespace/alice"),
+        (
+            "/codespace/alice?x=/y",
+            Some("/?x=/y"),
+            "/codespace/alice?x=/y",
+        ),
+        (
+            "/codespace/alice/a%20b/?q=%2e#f",
+            Some("/a%20b/?q=%2e"),
+            "/codespace/alice/a%20b/?q=%2e",
+        ),
+        (
+            "https://ide.example.test/codespace/alice/a",
+            Some("/a"),
+            "/codespace/alice/a",
+        ),
+        (
+            "/codespace/alice//evil/x",
+            Some("//evil/x"),
+            "/codespace/alice//evil/x",
+        ),
+        (
+            "/codespace/alice/codespace/alice/",
+            Some("/codespace/alice/"),
+            "/codespace/alice/codespace/alice/",
+        ),
+        ("/codespace/alicent/", None, ""),
+        ("/codespace/bob/", None, ""),
+        ("/Codespace/alice/", None, ""),
+        ("/", None, ""),
+        ("*", None, ""),
+    ] {
+        for (strip, expected) in [(true, stripped), (false, stripped.and(Some(kept)))] {
+            let mut head = parts(uri, &[]);
+            head.version = Version::HTTP_2;
+            let result = clean_with(&mut head, |to| to.strip = strip);
+            assert_eq!(result.is_ok(), expected.is_some(), "{uri}");
+            if let Some(expected) = expected {
+                assert_eq!(head.uri.to_string(), expected, "{uri}");
+                assert_eq!(head.version, Version::HTTP_11);
+            } else {
+                assert_eq!(result, Err(HeadError::OutsidePrefix), "{uri}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_body_of_uncertain_length_goes_nowhere() {
+    for (fields, left) in [
+        (&[("content-length", "3")][..], Ok((&["3"][..], &[][..]))),
+        (
+            &[("content-length", "3"), ("content-length", "3")],
+            Ok((&["3"], &[])),
+        ),
+        (&[("transfer-encoding", "Chunked")], Ok((&[], &["chunked"]))),
+        (
+            &[("connection", "content-length"), ("content-length", "3")],
+            Ok((&["3"], &[])),
+        ),
+        (
+            &[
+                ("connection", "transfer-encoding"),
+                ("transfer-encoding", "chunked"),
+            ],
+            Ok((&[], &["chunked"])),
+        ),
+        (&[("content-length", "3"), ("content-length", "4")], Err(())),
+        (
+            &[("content-length", "3"), ("content-length", "03")],
+            Err(()),
+        ),
+        (&[("content-length", "3, 3")], Err(())),
+        (&[("content-length", "+3")], Err(())),
+        (&[("content-length", "-1")], Err(())),
+        (&[("content-length", "")], Err(())),
+        (&[("content-length", "18446744073709551616")], Err(())),
+        (
+            &[("content-length", "6"), ("transfer-encoding", "chunked")],
+            Err(()),
+        ),
+        (&[("transfer-encoding", "gzip, chunked")], Err(())),
+        (
+            &[
+                ("transfer-encoding", "chunked"),
+                ("transfer-encoding", "chunked"),
+            ],
+            Err(()),
+        ),
+        (&[("transfer-encoding", "xchunked")], Err(())),
+        (&[("transfer-encoding", "identity")], Err(())),
+    ] {
+        let mut head = parts("/codespace/alice/", fields);
+        let result = clean_with(&mut head, |_| ());
+        let Ok((lengths, codings)) = left else {
+            assert_eq!(result, Err(HeadError::Framing), "{fields:?}");
+            continue;
+        };
+        assert_eq!(said(&head, "content-length"), lengths, "{fields:?}");
+        assert_eq!(said(&head, "transfer-encoding"), codings, "{fields:?}");
+    }
+}
+
+#[test]
+fn a_method_that_digs_or_echoes_goes_nowhere() {
+    for method in [Method::CONNECT, Method::TRACE] {
+        let mut head = parts("/codespace/alice/", &[]);
+        head.method = method;
+        assert_eq!(clean_with(&mut head, |_| ()), Err(HeadError::Method));
+    }
+}
+
+#[test]
+fn trailers_are_asked_for_only_if_the_client_did() {
+    for (te, asked) in [
+        ("trailers", true),
+        ("gzip, Trailers", true),
+        ("gzip", false),
+    ] {
+        let mut parts = cleaned(&[("te", te), ("connection", "te")]);
+        assert_eq!(
+            said(&parts, "te").concat(),
+            if asked { "trailers" } else { "" },
+            "{te}"
+        );
+        assert_eq!(
+            said(&parts, "connection").concat(),
+            if asked { "te" } else { "" },
+            "{te}"
+        );
+        ask_for_websocket(&mut parts.headers);
+        assert_eq!(said(&parts, "connection"), ["upgrade"], "{te}");
+        assert_eq!(said(&parts, "te"), [""; 0], "{te}");
+    }
+}
+
+#[test]
+fn the_client_is_told_of_in_every_dialect() {
+    for (addr, authority, https, port, forwarded) in [
+        (
+            "203.0.113.7",
+            "a.test",
+            false,
+            "80",
+            "for=203.0.113.7;host=a.test;proto=http",
+        ),
+        (
+            "203.0.113.7",
+            "a.test:8443",
+            true,
+            "8443",
+            "for=203.0.113.7;proto=https",
+        ),
+        (
+            "::ffff:203.0.113.7",
+            "a.test",
+            true,
+            "443",
+            "for=203.0.113.7;host=a.test;proto=https",
+        ),
+        (
+            "2001:db8::1",
+            "[2001:db8::2]",
+            true,
+            "443",
+            "for=\"[2001:db8::1]\";proto=https",
+        ),
+        (
+            "2001:db8::1",
+            "[2001:db8::2]:81",
+            false,
+            "81",
+            "for=\"[2001:db8::1]\";proto=http",
+        ),
+    ] {
+        let mut head = parts("/codespace/alice/", &[]);
+        let told = clean_with(&mut head, |to| {
+            to.client.addr = addr.parse().unwrap();
+            to.client.authority = authority;
+            to.client.https = https;
+        });
+        assert_eq!(told, Ok(()));
+        assert_eq!(said(&head, "host"), [authority]);
+        assert_eq!(said(&head, "x-forwarded-host"), [authority]);
+        assert_eq!(said(&head, "x-forwarded-port"), [port], "{authority}");
+        assert_eq!(said(&head, "forwarded"), [forwarded], "{authority}");
+        let plain = addr.trim_start_matches("::ffff:");
+        assert_eq!(said(&head, "x-forwarded-for"), [plain]);
+    }
+}
+
+#[test]
+fn what_we_say_can_not_break_the_head() {
+    for (authority, request_id, prefix) in [("a\r\nx: y", "r", PREFIX), ("a", "r\n", PREFIX)] {
+        let mut head = parts("/codespace/alice/", &[]);
+        let result = clean_with(&mut head, |to| {
+            to.client.authority = authority;
+            to.client.request_id = request_id;
+            to.prefix = prefix;
+        });
+        assert!(
+            matches!(result, Err(HeadError::Unsayable(_))),
+            "{authority:?}"
+        );
+    }
+}
+
+#[test]
+fn only_a_handshake_without_a_body_is_a_websocket() {
+    let both = [
+        ("connection", "keep-alive, Upgrade"),
+        ("upgrade", "WebSocket"),
+    ];
+    for (fields, expected) in [
+        (&[][..], true),
+        (&[("content-length", "0")], true),
+        (&[("content-length", "5")], false),
+        (&[("transfer-encoding", "chunked")], false),
+    ] {
+        let fields = [&both[..], fields].concat();
+        assert_eq!(is_websocket(&parts("/", &fields)), expected, "{fields:?}");
+    }
+    assert!(!is_websocket(&parts("/", &both[..1])));
+    assert!(!is_websocket(&parts("/", &both[1..])));
+    assert!(!is_websocket(&parts("/", &[both[0], ("upgrade", "h2c")])));
+    for (method, version) in [
+        (Method::POST, Version::HTTP_11),
+        (Method::GET, Version::HTTP_10),
+        (Method::GET, Version::HTTP_2),
+    ] {
+        let mut head = parts("/", &both);
+        (head.method, head.version) = (method, version);
+        assert!(!is_websocket(&head), "{head:?}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_client_speaks_for_us_whatever_it_sends(
+        fields in proptest::collection::vec(
+            (
+                prop_oneof![
+                    Just("connection"), Just("x-forwarded-for"), Just("x_forwarded_for"),
+                    Just("forwarded"), Just("cookie"), Just("x-app-key"), Just("x_app_key"),
+                    Just("host"), Just("remote-user"), Just("authorization"),
+                ],
+                "(evil|[,; =]|x-app-key|cookie|host|__Host-vestibule-session=evil|app-key=evil){0,6}",
+            ),
+            0..8,
+        ),
+    ) {
+        let fields: Vec<_> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let mut parts = cleaned(&fields);
+        // Other cookies may say anything, ours are looked at one by one.
+        let cookies = said(&parts, "cookie").concat();
+        prop_assert!(cookies.ends_with("app-key=secret"), "{}", cookies);
+        let mut pairs = cookies.split("; ");
+        prop_assert!(!pairs.any(|pair| pair.starts_with("__Host-vestibule")), "{}", cookies);
+        let injected = cookies.split("; ").filter(|pair| pair.starts_with("app-key="));
+        prop_assert_eq!(injected.count(), 1);
+        parts.headers.insert("cookie", HeaderValue::from_static("app-key=secret"));
+        prop_assert_eq!(all(&parts), ours());
+    }
+}
