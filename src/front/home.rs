@@ -1,7 +1,5 @@
 //! A user's own page: what their workspace does, and what they can do with it.
 
-use std::time::Duration;
-
 use http::{Response, StatusCode};
 
 use super::{Front, answer::Refusal, reply};
@@ -65,10 +63,9 @@ fn sentence(state: &str) -> &'static str {
 
 /// A time as people say it.
 fn about(seconds: u64) -> String {
-    let time = Duration::from_secs(if seconds < 120 {
-        seconds
-    } else {
-        seconds / 60 * 60
-    });
-    humantime::format_duration(time).to_string()
+    match seconds.div_ceil(60) {
+        0 | 1 => "a minute".to_owned(),
+        minutes if minutes < 120 => format!("{minutes} minutes"),
+        minutes => format!("{} hours", minutes / 60),
+    }
 }
