@@ -82,16 +82,14 @@ pub enum ServeError {
     Open(#[from] OpenError),
 }
 
-/// Checks what a valid configuration may still get wrong: certificate, key, token keys.
-///
-/// # Errors
-/// The first [`ServeError`] found.
-pub fn check(config: &Config) -> Result<(), ServeError> {
-    if let Some(tls) = &config.tls {
-        listener::server_config(tls)?;
-    }
-    Sessions::new(&config.session, crate::secret::Secret::random(32))?;
-    Ok(())
+/// Everything that a valid configuration still got wrong: certificate, key, token keys.
+pub fn check(config: &Config) -> Vec<ServeError> {
+    let tls = config.tls.as_ref().map(listener::server_config);
+    let tls = tls.and_then(Result::err).map(ServeError::from);
+    let keys = Sessions::new(&config.session, crate::secret::Secret::random(32));
+    tls.into_iter()
+        .chain(keys.err().map(ServeError::from))
+        .collect()
 }
 
 /// Runs the proxy until SIGTERM or SIGINT.

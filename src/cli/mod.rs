@@ -89,6 +89,15 @@ pub fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if matches!(arguments.verb, Verb::Check | Verb::Serve) {
+        let mistakes = serve::check(&config);
+        for mistake in &mistakes {
+            eprintln!("{}: {}", arguments.config.display(), chain(mistake));
+        }
+        if !mistakes.is_empty() {
+            return ExitCode::from(2);
+        }
+    }
     match run(&arguments, config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -104,7 +113,6 @@ fn run(arguments: &Arguments, config: Config) -> Result<(), BoxError> {
     match &arguments.verb {
         Verb::Serve => Ok(serve::run(config)?),
         Verb::Check => {
-            serve::check(&config)?;
             println!("{}: all is well", arguments.config.display());
             Ok(())
         }

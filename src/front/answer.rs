@@ -290,6 +290,7 @@ fn failure_status(cause: &Cause) -> StatusCode {
         | Cause::DataDirectory { .. }
         | Cause::NetworkNotIsolated(_)
         | Cause::Stopped
+        | Cause::NoSuchApp(_)
         | Cause::GivenUp => StatusCode::SERVICE_UNAVAILABLE,
     }
 }

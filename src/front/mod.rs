@@ -154,7 +154,8 @@ impl Front {
         match own {
             Route::Health => return Ok(reply::health()),
             Route::Asset(name) => {
-                return reply::asset(&name).ok_or(Refusal::Route(RouteError::NotFound));
+                return reply::asset(&name, &head.headers)
+                    .ok_or(Refusal::Route(RouteError::NotFound));
             }
             Route::SignedOut => return Ok(login::signed_out(self)),
             Route::Callback => return login::callback(self, asker, head),

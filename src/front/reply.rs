@@ -84,12 +84,21 @@ pub fn health() -> Response<Body> {
 }
 
 /// A file of our pages.
-pub fn asset(name: &str) -> Option<Response<Body>> {
+pub fn asset(name: &str, asked: &HeaderMap) -> Option<Response<Body>> {
     let asset = pages::asset(name)?;
-    let mut response = plain(StatusCode::OK, asset.content_type, Body::full(asset.bytes));
+    let known = asked.get(header::IF_NONE_MATCH);
+    let mut response = if known.is_some_and(|known| known == asset.etag.as_str()) {
+        plain(StatusCode::NOT_MODIFIED, asset.content_type, Body::empty())
+    } else {
+        plain(StatusCode::OK, asset.content_type, Body::full(asset.bytes))
+    };
+    let headers = response.headers_mut();
     // As long as a start takes; another version of us may have another.
-    let cache = HeaderValue::from_static("public, max-age=300");
-    response.headers_mut().insert(header::CACHE_CONTROL, cache);
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("public, max-age=300"),
+    );
+    headers.extend(HeaderValue::try_from(asset.etag).map(|tag| (header::ETAG, tag)));
     Some(response)
 }
 

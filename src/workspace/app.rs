@@ -49,7 +49,7 @@ impl Workspaces {
     pub(super) async fn app(&self, attempt: &Attempt, live: &Live) -> Result<Arc<Upstream>, Cause> {
         let Attempt { workspace, app, .. } = attempt;
         let Some(config) = self.0.apps.get(app) else {
-            return Err(Cause::GivenUp);
+            return Err(Cause::NoSuchApp(app.clone()));
         };
         let upstream = self.upstream_of(workspace, app, config, live);
         let probe = self.probe(&upstream, config);

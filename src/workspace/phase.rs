@@ -5,7 +5,7 @@ use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 use super::Upstream;
 use crate::{
     engine::EngineError,
-    names::{ContainerName, Username},
+    names::{AppName, ContainerName, Username},
 };
 
 /// How far the start of an app has come. A waiter sees the last one.
@@ -129,6 +129,9 @@ pub enum Cause {
     /// It was stopped while it was starting.
     #[error("the workspace was stopped while it was starting")]
     Stopped,
+    /// There is no such app.
+    #[error("there is no app {0}; `apps` in proxy.toml lists what there is")]
+    NoSuchApp(AppName),
     /// The start itself was given up, by a fault of ours.
     #[error("the start was given up; the log says why")]
     GivenUp,

@@ -161,6 +161,9 @@ impl Workspaces {
     /// The [`Cause`] of the failure.
     pub async fn start(&self, user: &Username, app: Option<&AppName>) -> Result<(), Cause> {
         if let Some(app) = app {
+            if !self.0.apps.contains_key(app) {
+                return Err(Cause::NoSuchApp(app.clone()));
+            }
             let mut phase = self.ensure(user, None, app);
             let settled = phase.wait_for(Phase::is_settled).await;
             return match settled.as_deref() {

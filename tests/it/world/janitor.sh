@@ -23,6 +23,8 @@ containers=$(docker ps -aq --filter "name=$id")
 # A paused container can't be killed by every engine.
 [ -z "$containers" ] || docker unpause $containers
 [ -z "$containers" ] || docker rm -f $containers
+subnet=$(docker network inspect --format '{{range .IPAM.Config}}{{.Subnet}}{{end}}' "$network")
+[ -z "$subnet" ] || iptables -w -D DOCKER-USER -s "$subnet" -d 169.254.0.0/16 -j REJECT
 docker network rm "$network"
 docker image rm "vestibule-it:$id"
 [ -n "$VESTIBULE_TEST_KEEP" ] || rm -rf "$dir"
