@@ -98,6 +98,10 @@ django() {
 browser() {
     has chromium || has google-chrome || packages chromium:chromium
     has node || die "please install Node.js 20 or newer"
+    if [ tests/browser/still.c -nt target/still.so ]; then
+        packages cc:gcc
+        cc -shared -fPIC -O2 -o target/still.so tests/browser/still.c -ldl
+    fi
     if ! cmp -s tests/browser/package-lock.json tests/browser/node_modules/installed.json; then
         say "installing playwright-core"
         (cd tests/browser && npm ci --silent --no-audit --no-fund)

@@ -3,14 +3,14 @@
 
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { drawn, ORIGIN, SITE, scenario, until } from "./person.mjs";
+import { ORIGIN, SITE, scenario, until } from "./person.mjs";
 
 const home = process.env.HOME_ON_HOST;
 
 await scenario("notebook", async (page, step, shot) => {
   await page.goto(SITE);
   await page.click("text=Open JupyterLab");
-  await drawn(page, ".jp-Launcher");
+  await page.locator(".jp-Launcher").first().waitFor();
   await shot("launcher");
   step("JupyterLab is drawn, and nobody asked for a login");
 

@@ -5,6 +5,7 @@
 //   PIN            base64 SHA-256 of the certificate's public key
 //   SHOTS          where screenshots go
 //   SESSION        file that keeps the browser's cookies from one scenario to the next
+//   STILL          library that keeps the browser from noticing that interfaces come and go
 //   CHROMIUM       the browser, if it isn't at /usr/bin/chromium
 
 import { existsSync } from "node:fs";
@@ -18,6 +19,7 @@ export const { ORIGIN, SITE, USERNAME, PASSWORD } = env;
 export async function scenario(name, story) {
   const browser = await chromium.launch({
     executablePath: env.CHROMIUM || "/usr/bin/chromium",
+    env: { ...env, LD_PRELOAD: env.STILL },
     // The pin makes the certificate trusted: with errors merely ignored, Chromium refuses the
     // service workers that VS Code's webviews need.
     args: ["--no-sandbox", "--disable-dev-shm-usage", `--ignore-certificate-errors-spki-list=${env.PIN}`],
@@ -57,34 +59,18 @@ export async function logIn(page) {
 
 /** Waits until VS Code's workbench is drawn. */
 export async function workbench(page) {
-  await drawn(page, ".monaco-workbench .activitybar");
-  await drawn(page, ".monaco-workbench .statusbar-item");
-}
-
-/**
- * Waits until something is drawn. Chromium gives up what it is loading whenever an interface of
- * its machine comes or goes, as containers' do here all the time: then it loads the page again.
- */
-export async function drawn(page, selector) {
-  for (let tries = 5; ; tries--) {
-    const there = page.locator(selector).first().waitFor().then(() => "there");
-    const changed = page.waitForEvent("requestfailed", {
-      predicate: (call) => call.failure()?.errorText === "net::ERR_NETWORK_CHANGED",
-    });
-    // Whichever is not waited for any more may end as it likes.
-    for (const promise of [there, changed]) promise.catch(() => {});
-    if ((await Promise.race([there, changed])) === "there") return;
-    if (!tries) throw new Error("the network never stayed the same");
-    await page.waitForTimeout(1000);
-    await page.reload().catch(() => page.reload());
-  }
+  await page.locator(".monaco-workbench .activitybar").first().waitFor();
+  await page.locator(".monaco-workbench .statusbar-item").first().waitFor();
 }
 
 /** Types a line into a new terminal of VS Code. */
 export async function typeInTerminal(page, line) {
-  await page.keyboard.press("Control+Shift+Backquote");
   const input = page.locator(".terminal-wrapper.active .xterm-helper-textarea").first();
-  await input.waitFor({ state: "attached" });
+  // A workbench that is just drawn doesn't know its keys yet; a person presses them again.
+  await until("a terminal opens", async () => {
+    await page.keyboard.press("Control+Shift+Backquote");
+    return input.waitFor({ state: "attached", timeout: 5000 }).then(() => true, () => false);
+  });
   // The prompt: before it, what is typed would be echoed twice or lost.
   await page.waitForFunction(() => {
     const rows = document.querySelector(".terminal-wrapper.active .xterm-rows, .terminal-wrapper.active .xterm-accessibility");

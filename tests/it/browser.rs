@@ -19,6 +19,8 @@ fn play(world: &World, scenario: &str) {
         folder.join("node_modules").is_dir(),
         "no playwright-core in tests/browser; run `npm ci` there"
     );
+    let still = root.join("target/still.so");
+    assert!(still.is_file(), "no target/still.so; run tests/setup.sh browser");
     let shots = root.join("target/screenshots");
     fs::create_dir_all(&shots).unwrap();
     let output = Command::new("node")
@@ -28,6 +30,7 @@ fn play(world: &World, scenario: &str) {
         .env("USERNAME", &world.alice)
         .env("PASSWORD", PASSWORD)
         .env("PIN", &world.tls.pin)
+        .env("STILL", &still)
         .env("SHOTS", &shots)
         .env("SESSION", world.dir.join("browser.json"))
         .env("HOME_ON_HOST", world.home(&world.alice))
