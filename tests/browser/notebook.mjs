@@ -19,8 +19,8 @@ await scenario("notebook", async (page, step, shot) => {
 
   await page.locator(".jp-LauncherCard[data-category=Notebook]").first().click();
   await page.locator(".jp-Notebook .jp-CodeCell .cm-content").first().waitFor();
-  // JupyterLab 4.6 at times never learns that a kernel of a just started server is ready (also
-  // without any proxy in between: seen in 1 of 3 runs). A person reloads the page then.
+  // JupyterLab 4.6 loses what is run before a fresh kernel is ready (without any proxy in
+  // between in 6 of 6 tries). A person loads the page again then.
   for (let tries = 3; ; tries--) {
     const cell = page.locator(".jp-Notebook .jp-CodeCell .cm-content").first();
     await cell.waitFor();
