@@ -20,7 +20,10 @@ fn play(world: &World, scenario: &str) {
         "no playwright-core in tests/browser; run `npm ci` there"
     );
     let still = root.join("target/still.so");
-    assert!(still.is_file(), "no target/still.so; run tests/setup.sh browser");
+    assert!(
+        still.is_file(),
+        "no target/still.so; run tests/setup.sh browser"
+    );
     let shots = root.join("target/screenshots");
     fs::create_dir_all(&shots).unwrap();
     let output = Command::new("node")
