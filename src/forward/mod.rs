@@ -14,6 +14,7 @@ mod request;
 mod response;
 mod set_cookie;
 mod tunnel;
+mod upload;
 mod websocket;
 
 use std::{any::Any, net::SocketAddr, sync::Arc};
@@ -23,15 +24,17 @@ use hyper::body::{Body as _, Incoming};
 use tokio_util::sync::CancellationToken;
 
 pub use self::{
-    body::{Body, BodyError},
+    body::Body,
     error::ForwardError,
     pool::Pool,
     request::{ClientInfo, ForRequest},
     response::ForResponse,
+    upload::BodyError,
 };
 use self::{
-    body::{Lease, RequestBody, Watch},
+    body::Lease,
     pool::{Connection, Key},
+    upload::{RequestBody, Watch},
 };
 
 /// Where a request goes, and what is changed on its way.

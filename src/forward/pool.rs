@@ -20,7 +20,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{ForwardError, body::RequestBody};
+use super::{ForwardError, upload::RequestBody};
 
 /// Longest an app may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(5);

@@ -1,5 +1,8 @@
 //! Why somebody is not let in, for the log and the page; says nothing of the token itself.
 
+/// Longest token looked at, in bytes: a few times what real ones have.
+pub(super) const MAX_LENGTH: usize = 8 * 1024;
+
 /// The request proves nobody's identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
@@ -21,7 +24,7 @@ pub enum Reason {
     #[error("the token is no JSON Web Token")]
     Malformed,
     /// Longer than any we would sign.
-    #[error("the token is longer than {} bytes", super::token::MAX_LENGTH)]
+    #[error("the token is longer than {} bytes", MAX_LENGTH)]
     TooLong,
     /// `crit` or `b64`: it says that it means something else than we would read (RFC 7515 4.1.11).
     #[error("the token's header asks for extensions that are not supported")]

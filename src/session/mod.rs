@@ -172,7 +172,7 @@ impl Sessions {
                 (token::SESSION, &self.web_keys[..], &self.rules)
             }
         };
-        if token.len() > token::MAX_LENGTH {
+        if token.len() > denied::MAX_LENGTH {
             return Err(Reason::TooLong);
         }
         let hash = memory::hash(typ, token);

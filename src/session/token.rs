@@ -16,9 +16,6 @@ pub(super) const HANDOFF: &str = "vestibule-handoff+jwt";
 /// `typ` of our own session cookie.
 pub(super) const COOKIE: &str = "vestibule-cookie+jwt";
 
-/// Longest token looked at, in bytes: a few times what real ones have.
-pub(super) const MAX_LENGTH: usize = 8 * 1024;
-
 /// A JSON object: a header or a payload.
 pub(super) type Object = Map<String, Value>;
 
@@ -28,7 +25,7 @@ pub(super) type Object = Map<String, Value>;
 /// A token with a `kid` is checked with the keys of that id alone, one without with those
 /// that have none; either way only with keys of exactly its `alg`.
 pub(super) fn open(token: &str, typ: &str, keys: &[VerifyingKey]) -> Result<Object, Reason> {
-    if token.len() > MAX_LENGTH {
+    if token.len() > super::denied::MAX_LENGTH {
         return Err(Reason::TooLong);
     }
     let (message, signature) = token.rsplit_once('.').ok_or(Reason::Malformed)?;

@@ -3,7 +3,7 @@
 use std::time::UNIX_EPOCH;
 
 use super::*;
-use crate::session::{Credential, Denied, Reason, token as kinds};
+use crate::session::{Credential, Denied, Reason};
 
 fn judge(token: &str) -> Result<(), Reason> {
     match sessions().authenticate(&bearer(token)) {
@@ -93,7 +93,7 @@ fn a_token_changed_in_any_part_is_refused() {
         assert!(judge(broken).is_err(), "{broken}");
     }
     assert_eq!(
-        judge(&"a".repeat(kinds::MAX_LENGTH + 1)),
+        judge(&"a".repeat(crate::session::denied::MAX_LENGTH + 1)),
         Err(Reason::TooLong)
     );
 }
