@@ -44,6 +44,8 @@ await scenario("notebook", async (page, step, shot) => {
   const input = page.locator(".jp-Terminal .xterm-helper-textarea").first();
   await input.waitFor({ state: "attached" });
   await until("the terminal works", async () => {
+    // The notebook may have taken the front again.
+    await page.locator(".lm-DockPanel-tabBar .lm-TabBar-tab", { hasText: "Terminal" }).last().click();
     await input.focus();
     await page.keyboard.type("echo $((40+2)) > from-terminal\n");
     const file = join(home, "from-terminal");
