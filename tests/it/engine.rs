@@ -131,9 +131,10 @@ impl OwnEngine {
         let world = World::prepare(RECORDER, Docker::at("/nowhere"));
         let dir = world.dir.join("dockerd").display().to_string();
         let socket = format!("{dir}/docker.sock");
+        // The bridge that is there: with `none`, it would remove the other engine's.
         let words = format!(
             "--data-root {dir}/data --exec-root {dir}/run --pidfile {dir}.pid -H unix://{socket} \
-             --bridge none --iptables=false --ip-forward=false --ip-masq=false"
+             --bridge docker0 --iptables=false --ip-forward=false --ip-masq=false"
         );
         let words: Vec<String> = words.split_whitespace().map(str::to_owned).collect();
         std::fs::create_dir_all(&dir).unwrap();
@@ -211,8 +212,8 @@ impl Drop for OwnEngine {
 
 #[tokio::test]
 async fn a_restart_of_dockerd_under_an_open_tab_ends_in_a_working_app() {
-    if std::env::var_os("VESTIBULE_TEST_DOCKERD").is_none() {
-        println!("not run: needs root; set VESTIBULE_TEST_DOCKERD=1");
+    if !crate::world::is_root() {
+        eprintln!("left out: a dockerd of its own takes root");
         return;
     }
     let mut own = OwnEngine::start().await;

@@ -323,6 +323,12 @@ impl Drop for Shared {
     }
 }
 
+/// Whether this test may do what takes root: a second dockerd, rules of the firewall.
+pub fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    fs::metadata("/proc/self").unwrap().uid() == 0
+}
+
 /// A mutex that a failed story does not make useless to the next.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
