@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import itertools
 import json
-import os
 import re
 import sys
 import urllib.parse
@@ -107,8 +106,6 @@ class Engine:
 async def main():
     path, instance, count = sys.argv[1:]
     engine = Engine(instance, int(count))
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)
     server = await asyncio.start_unix_server(engine.serve, path, backlog=1024)
     asyncio.get_running_loop().add_reader(sys.stdin, engine.obey)
     await server.serve_forever()

@@ -1,4 +1,4 @@
-"""The figures: their names, units and goals, and how they are summed up and shown. Pure."""
+"""The figures: their names, units and goals, and how they are summed up and judged. Pure."""
 
 import dataclasses
 import statistics
@@ -66,71 +66,73 @@ def ratios(ours, theirs):
     return [a / b for a, b in zip(ours, theirs, strict=False) if b > 0]
 
 
-def judged(found):
-    """Each figure that has a goal and was measured: key, what counts, the goal, whether met.
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """A goal: what was found, the most it may be, and in what both are counted."""
 
-    `found` holds the values of all rounds: `found[proxy][figure]`."""
+    title: str
+    found: Summary
+    most: float
+    unit: str
+
+    @property
+    def met(self):
+        return self.found.median <= self.most
+
+
+def of_proxies(found):
+    """The verdicts on `found[proxy][figure]`, the values of all rounds."""
     verdicts = []
     for key, figure in FIGURES.items():
         ours = found.get(OURS, {}).get(key)
         theirs = found.get(BASE, {}).get(key)
         if figure.ratio and ours and theirs:
-            values, goal = ratios(ours, theirs), figure.ratio
+            summary = Summary.of(ratios(ours, theirs))
+            verdicts.append(Verdict(figure.title, summary, figure.ratio, "x nginx"))
         elif figure.most and ours:
-            values, goal = ours, figure.most
-        else:
-            continue
-        summary = Summary.of(values)
-        verdicts.append((key, summary, goal, summary.median <= goal))
+            verdicts.append(Verdict(figure.title, Summary.of(ours), figure.most, figure.unit))
     return verdicts
 
 
-def table(head, rows):
-    """A Markdown table that reads well unrendered too."""
-    widths = [max(len(row[at]) for row in [head, *rows]) for at in range(len(head))]
-    rule = ["-" * width for width in widths]
-
-    def line(cells):
-        return "| " + " | ".join(cell.ljust(width) for cell, width in zip(cells, widths)) + " |"
-
-    return "\n".join(line(row) for row in [head, rule, *rows])
-
-
-def all_proxies(found):
-    """Every figure of every proxy, with the ratio of ours to nginx."""
-    names = list(found)
-    rows = []
-    for key, figure in FIGURES.items():
-        values = [found[name].get(key) for name in names]
-        if not any(values):
-            continue
-        cells = [Summary.of(v).text(figure.digits) if v else "-" for v in values]
-        rows.append([f"{figure.title}, {figure.unit}", *cells])
-    return table(["", *names], rows)
+FLAT = 1.10
+GROWTH = {
+    "h1": "GET 1 KiB, CPU, with {:,} workspaces known",
+    "memory": "memory, with {:,} workspaces known",
+}
+BY_ITSELF = {
+    "reaper": "CPU by itself, with {:,} workspaces known",
+    "events": "the same, with 10 events of the engine a second",
+}
 
 
-def ratio_table(found):
-    """Every figure of every proxy as a ratio to nginx in the same round."""
-    base = found.get(BASE, {})
-    names = [name for name in found if name != BASE]
-    rows = []
-    for key, figure in FIGURES.items():
-        if key not in base or key in ("p50", "p99", "rps-share"):
-            continue
-        values = [found[name].get(key) for name in names]
-        if any(values):
-            cells = [Summary.of(ratios(v, base[key])).text(2) if v else "-" for v in values]
-            rows.append([figure.title, *cells])
-    return table(["", *names], rows)
+def of_growth(growth):
+    """The verdicts on growth: each size against the least."""
+    verdicts = []
+    for key, title in GROWTH.items():
+        least, *others = growth[key]
+        for size in others:
+            summary = Summary.of(ratios(growth[key][size], growth[key][least]))
+            verdicts.append(Verdict(title.format(size), summary, FLAT, f"x that with {least}"))
+    largest = max(growth["h1"])
+    for key, title in BY_ITSELF.items():
+        verdicts.append(Verdict(title.format(largest), Summary.of(growth[key]), 1.0, "%"))
+    return verdicts
 
 
-def goal_table(found):
-    """Ours against the goals."""
-    rows = []
-    for key, summary, goal, met in judged(found):
-        figure = FIGURES[key]
-        what = "of nginx" if figure.ratio else figure.unit
-        rows.append(
-            [figure.title, summary.text(2), f"{goal:g} {what}", "met" if met else "over"]
-        )
-    return table(["", "median (least-most)", "goal: at most", ""], rows)
+HITS = {
+    "create": "first hit, no container yet",
+    "start": "first hit, container stopped",
+    "exec": "first hit, container runs, app does not",
+    "ten": "the last of ten first hits at once",
+}
+
+
+def of_hits(hits):
+    """The verdicts on first hits, each against the script's in turn with it."""
+    verdicts = [
+        Verdict(title, Summary.of(ratios(hits[key]["ours"], hits[key]["script"])), 1.10, "x script")
+        for key, title in HITS.items()
+    ]
+    ours, direct = (statistics.median(hits["attach"][side]) for side in ("ours", "script"))
+    title = "a running app, time added to going direct"
+    return [*verdicts, Verdict(title, Summary.of([ours - direct]), 1.0, "ms")]

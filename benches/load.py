@@ -2,7 +2,6 @@
 
 import json
 import re
-import statistics
 import subprocess
 
 import kernel
@@ -11,28 +10,21 @@ from stage import BenchError
 LONGEST = 300
 
 
-def requests(stage, target, path, count, *, h2=False, clients=32, streams=1, data=None, rate=None):
-    """`count` requests by h2load; all must be answered 2xx. Returns requests a second and, with
-    a `rate` (requests a second and client), each one's time in microseconds."""
-    scheme = "https" if target.tls else "http"
+def requests(stage, target, path, count, *, h2=False, clients=32, streams=1, data=None):
+    """`count` requests by h2load; all must be answered 2xx. Returns requests a second."""
     argv = ["h2load", "-n", count, "-c", clients, "-m", streams]
     argv += [] if h2 else ["--h1"]
     argv += ["-d", data] if data else []
     # All the same cipher, whatever a server would prefer.
     argv += ["--tls13-ciphers", "TLS_AES_128_GCM_SHA256"]
-    log = stage.dir / "requests.log"
-    if rate:
-        log.unlink(missing_ok=True)
-        argv += ["--rps", rate, "--log-file", log]
     for name, value in target.headers:
         argv += ["-H", f"{name}: {value}"]
-    text = run(stage, [*argv, f"{scheme}://127.0.0.1:{target.port}{path}"])
+    text = run(stage, [*argv, f"https://127.0.0.1:{target.port}{path}"])
     good = re.search(r"status codes: (\d+) 2xx", text)
     if not good or int(good[1]) != count:
         lines = [line for line in text.splitlines() if "codes" in line or "requests:" in line]
         raise BenchError(f"{target.name} {path}: " + "; ".join(lines or [text[-200:]]))
-    times = [int(line.split("\t")[2]) for line in log.read_text().splitlines()] if rate else []
-    return float(re.search(r"([\d.]+) req/s", text)[1]), times
+    return float(re.search(r"([\d.]+) req/s", text)[1])
 
 
 def run(stage, argv):
@@ -92,8 +84,3 @@ class Cost:
     def each(self, count, unit):
         """The cost of one of `count`, in `unit` parts of a second."""
         return self.seconds / count * unit
-
-
-def percentile(values, share):
-    """The value below which `share` of them lie."""
-    return statistics.quantiles(values, n=1000)[round(share * 1000) - 1]

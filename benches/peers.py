@@ -20,13 +20,12 @@ SINK = "/echo/alice/sink"
 
 @dataclasses.dataclass
 class Target:
-    """A running proxy (or, for the direct way, the upstream), and how to get in."""
+    """A running proxy, and how to get in."""
 
     name: str
     port: int
     child: object
     headers: tuple = ()
-    tls: bool = True
     has_h2: bool = True
     beside: tuple = ()
 

@@ -6,8 +6,8 @@ The counts give each task about a second of work; a first small load fills pools
 import time
 
 import kernel
-from load import Cost, Sockets, percentile, requests
-from peers import BIG, ECHO, SINK, SMALL, Target
+from load import Cost, Sockets, requests
+from peers import BIG, ECHO, SINK, SMALL
 from stage import BenchError
 from wire import first_answer, tls_context
 
@@ -20,8 +20,8 @@ HANDSHAKES = 200
 ECHOES = {"echo": (128, 16, 600), "echo-16k": (16_384, 16, 150)}
 IDLE_ECHO = 8_192
 IDLE_RATE = 500
-# A modest fixed rate: requests a second and client.
-LATENCY_RATE, LATENCY_CLIENTS, LATENCY_COUNT = 50, 8, 1_600
+# A modest fixed rate: requests a second, and how many go through the proxy.
+PACE, PACED = 400, 600
 
 
 def get(stage, target, upstream, part=1.0):
@@ -50,9 +50,7 @@ def handshakes(stage, target, upstream, part=1.0):
     found, count = {}, int(HANDSHAKES * part)
     for figure, resume in (("tls-new", False), ("tls-resumed", True)):
         with Cost(target) as cost:
-            with Sockets(
-                stage, target, SMALL, do="connect", times=count, resume=resume
-            ) as sockets:
+            with Sockets(stage, target, SMALL, do="connect", times=count, resume=resume) as sockets:
                 resumed = sockets.next()
         wanted = count - 1 if resume else 0
         if resumed == wanted:
@@ -93,17 +91,10 @@ def echo(stage, target, upstream, part=1.0):
 
 
 def latency(stage, target, upstream, part=1.0):
-    """Time added to a small GET at a modest rate, in microseconds."""
-    count = int(LATENCY_COUNT * part)
-    shape = {"clients": LATENCY_CLIENTS, "rate": LATENCY_RATE}
-    direct = Target("direct", upstream.files, None, tls=False)
-    _, without = requests(stage, direct, SMALL, count, **shape)
-    _, through = requests(stage, target, SMALL, count, **shape)
-    names = {"p50": 0.5, "p99": 0.99}
-    return {
-        name: percentile(through, share) - percentile(without, share)
-        for name, share in names.items()
-    }
+    """Time added to a small GET at a modest rate, against going direct in turn."""
+    task = {"do": "pace", "times": int(PACED * part), "rate": PACE, "direct": upstream.files}
+    with Sockets(stage, target, SMALL, **task) as load:
+        return load.next()
 
 
 def saturation(stage, target, upstream, part=1.0):
@@ -111,7 +102,7 @@ def saturation(stage, target, upstream, part=1.0):
     count = int(2 * GETS * part)
     began = time.monotonic()
     with Cost(target) as cost:
-        rate, _ = requests(stage, target, SMALL, count, clients=64)
+        rate = requests(stage, target, SMALL, count, clients=64)
     return {"rps": rate, "rps-share": cost.seconds / (time.monotonic() - began) * 100}
 
 

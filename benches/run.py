@@ -1,111 +1,93 @@
-"""Measures Vestibule beside its peers; see README.md here."""
+"""Measures Vestibule beside other proxies; benches/README.md says how and what."""
 
 import argparse
-import functools
 import json
 import pathlib
+import re
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
 
-import figures
 import kernel
-import rows
-import vestibule
-from peers import PEERS, SMALL, Upstream
-from progress import Progress
+import report
+from measure import ROWS, Run
+from peers import PEERS, VERSIONS
 from stage import ROOT, BenchError, Stage
-from wire import first_answer, tls_context
 
-ALONE = ("idle", "start")
-STARTS = 5
-QUICK = {"peers": "nginx", "only": "h1,h2,down,up,echo,idle", "rounds": 3}
+ROUNDS = 5
+QUICK = {"peers": ["nginx"], "rows": ["h1", "h2", "down", "up", "echo", "idle"], "rounds": 3}
+
+
+def several(known):
+    """Reads a list of known names."""
+
+    def read(text):
+        names = text.split(",")
+        for name in names:
+            if name not in known:
+                raise argparse.ArgumentTypeError(f"{name}: not one of {', '.join(known)}")
+        return names
+
+    return read
 
 
 def arguments():
-    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser = argparse.ArgumentParser(prog="benches/run.py", description=__doc__)
     parser.add_argument("--binary", type=pathlib.Path, default=ROOT / "target/release/vestibule")
-    parser.add_argument("--peers", help=f"of {','.join(PEERS)}; Vestibule is always there")
-    parser.add_argument("--only", help=f"of {','.join([*rows.ROUNDS, *ALONE])}")
-    parser.add_argument("--rounds", type=int)
-    parser.add_argument("--quick", action="store_true", help="nginx alone, few rounds and rows")
+    parser.add_argument("--peers", type=several(PEERS), metavar="NAMES", help=", ".join(PEERS))
+    parser.add_argument(
+        "--only", type=several(ROWS), metavar="ROWS", dest="rows", help=", ".join(ROWS)
+    )
+    parser.add_argument("--rounds", type=int, metavar="N", help=f"instead of {ROUNDS}")
+    parser.add_argument(
+        "--quick", action="store_true", help="nginx alone, the rows with a goal, 3 rounds"
+    )
     options = parser.parse_args()
-    usual = QUICK if options.quick else {}
-    options.whole = not (options.quick or options.peers or options.only or options.rounds)
-    options.peers = (options.peers or usual.get("peers") or ",".join(PEERS)).split(",")
-    tasks = options.only or usual.get("only") or ",".join([*rows.ROUNDS, *ALONE])
-    options.only = tasks.split(",")
-    options.rounds = options.rounds or usual.get("rounds") or 5
+    # Only a whole run is fit to be told of in docs/.
+    options.whole = not (options.quick or options.peers or options.rows or options.rounds)
+    usual = QUICK if options.quick else {"peers": list(PEERS), "rows": list(ROWS)}
+    for name, value in ({"rounds": ROUNDS} | usual).items():
+        if not getattr(options, name):
+            setattr(options, name, value)
     options.binary = options.binary.resolve()
-    for name in options.only:
-        if name not in (*rows.ROUNDS, *ALONE):
-            parser.error(f"there is no row {name}")
-    for name in options.peers:
-        if name not in PEERS:
-            parser.error(f"there is no peer {name}")
     if not options.binary.exists():
-        parser.error(f"{options.binary} is not there; `cargo build --release`")
+        parser.error(f"there is no {options.binary}; `cargo build --release` makes it")
     return options
 
 
-def measure(stage, options):
-    """All values of all rounds: `found[proxy][figure]`."""
-    upstream = Upstream.start(stage)
-    begin = {name: PEERS[name] for name in PEERS if name in options.peers}
-    begin[figures.OURS] = functools.partial(vestibule.start, binary=options.binary)
-    found = {name: {} for name in begin}
-    tasks = [name for name in rows.ROUNDS if name in options.only]
-    alone = [name for name in ALONE if name in options.only]
-    progress = Progress(len(begin) * (options.rounds * len(tasks) + len(alone)))
+def output(argv):
+    """What a command says, on either stream."""
+    done = subprocess.run(
+        [str(word) for word in argv], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    return (done.stdout + done.stderr).strip()
 
-    def keep(name, task, measured):
-        try:
-            for figure, value in measured().items():
-                found[name].setdefault(figure, []).append(value)
-        except (BenchError, OSError) as error:
-            progress.say(f"!! {name}, {task}: {error}")
 
-    def fresh(name):
-        target = begin[name](stage, upstream)
-        kept.append(target)
-        first_answer(target.port, SMALL, target.headers, tls_context())
-        return target
+def version(argv, before):
+    """The version in what a command says."""
+    found = re.search(re.escape(before) + r"(\d[\w.+-]*)", output(argv))
+    return found[1] if found else "?"
 
-    def end():
-        for target in kept:
-            for child in target.children():
-                stage.end(child)
-        kept.clear()
 
-    kept = []
-    if tasks:
-        targets = {name: fresh(name) for name in begin}
-        for number in range(options.rounds):
-            for task in tasks:
-                # Turn about, so that none always runs first.
-                order = list(targets.items())[:: 1 if number % 2 else -1]
-                for name, target in order:
-                    progress.step(f"round {number + 1} of {options.rounds}, {task}, {name}")
-                    keep(name, task, lambda: rows.ROUNDS[task](stage, target, upstream))
-        end()
-    for name in begin:
-        if "idle" in alone:
-            progress.step(f"idle sockets, {name}")
-            steps = {"idle-5000": 5_000}
-            if not options.quick:
-                steps = {"idle-1000": 1_000, **steps, "idle-most": stage.most_sockets}
-            keep(name, "idle", lambda: rows.idle(stage, fresh(name), upstream, steps))
-            end()
-        if "start" in alone:
-            progress.step(f"start, {name}")
-            target = fresh(name)
-            for _ in range(STARTS):
-                keep(name, "start", lambda: rows.start(stage, target))
-            end()
-    progress.end()
-    return found
+def about(stage, options):
+    """What the figures are of."""
+    commit = output(["git", "describe", "--always", "--dirty"])
+    return {
+        "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+        "machine": kernel.machine(),
+        "vestibule": f"{output([options.binary, '--version'])}, commit {commit}",
+        "versions": {
+            name: version(*how)
+            for name, how in VERSIONS.items()
+            if name in options.peers or name not in PEERS
+        },
+        "rounds": options.rounds,
+        "files": stage.files,
+        "most_sockets": stage.most_sockets,
+    }
 
 
 def main():
@@ -114,16 +96,26 @@ def main():
     folder = pathlib.Path(tempfile.mkdtemp(prefix="vestibule-bench-"))
     stage = Stage(folder)
     try:
-        found = measure(stage, options)
+        run = Run(stage, options)
+        results = {"about": about(stage, options)} | run.all()
+    except (BenchError, OSError) as error:
+        sys.exit(f"bench: {error}")
     finally:
         stage.close()
         shutil.rmtree(folder, ignore_errors=True)
-    out = ROOT / "target/bench"
-    out.mkdir(parents=True, exist_ok=True)
-    about = {"date": time.strftime("%Y-%m-%d %H:%M"), "machine": kernel.machine()}
-    (out / "results.json").write_text(json.dumps(about | {"values": found}, indent=1) + "\n")
-    for text in (figures.all_proxies(found), figures.ratio_table(found), figures.goal_table(found)):
-        print(text, end="\n\n")
+    text = json.dumps(results, indent=1) + "\n"
+    out = ROOT / "target/bench/results.json"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(text)
+    for title, body in report.sections(results):
+        print(f"\n{title}\n\n{body}")
+    print(f"\nEvery value: {out.relative_to(ROOT)}")
+    if options.whole and not run.failed:
+        (ROOT / "docs/benchmarks.md").write_text(report.page(results))
+        (ROOT / "docs/benchmarks.json").write_text(text)
+        print("Written: docs/benchmarks.md, docs/benchmarks.json")
+    if run.failed:
+        sys.exit("not everything could be measured:\n" + "\n".join(run.failed))
 
 
 if __name__ == "__main__":

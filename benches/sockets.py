@@ -4,11 +4,13 @@ Run as a process of its own, told what to do by one JSON object; says JSON, one 
   {"do": "echo", "sockets": 16, "messages": 600, "size": 128, ...}
   {"do": "hold", "steps": [1000, 5000], "size": 8192, "rate": 500, ...}   a line in: the next step
   {"do": "connect", "times": 200, "resume": true, ...}
+  {"do": "pace", "times": 1600, "rate": 400, "direct": PORT, ...}   median and 99th of both ways
 each with "port", "path" and "headers".
 """
 
 import json
 import select
+import statistics
 import sys
 import time
 
@@ -78,6 +80,25 @@ def connect(task):
     say(resumed)
 
 
+def pace(task):
+    """Small GETs at a fixed rate, in turn through the proxy and straight to the upstream, each
+    way over one kept connection; says what the way through takes longer, in microseconds."""
+    ways = [Wire(task["port"], CONTEXT), Wire(task["direct"])]
+    times, due = ([], []), time.monotonic()
+    for number in range(task["times"] + 20):
+        for wire, spent in zip(ways, times, strict=True):
+            due += 1 / task["rate"]
+            time.sleep(max(0, due - time.monotonic()))
+            began = time.perf_counter()
+            status, _ = wire.ask(task["path"], task["headers"])
+            if number >= 20:  # the first fill caches
+                spent.append((time.perf_counter() - began) * 1e6)
+            if status != 200:
+                raise OSError(f"the answer was {status}")
+    through, direct = (statistics.quantiles(spent, n=100) for spent in times)
+    say({"p50": through[49] - direct[49], "p99": through[98] - direct[98]})
+
+
 def opened(task):
     wire = Wire(task["port"], CONTEXT)
     wire.upgrade(task["path"], task["headers"])
@@ -92,4 +113,4 @@ if __name__ == "__main__":
     CONTEXT = tls_context()
     kernel.allow_files(65_536)
     chosen = json.loads(sys.argv[1])
-    {"echo": echo, "hold": hold, "connect": connect}[chosen["do"]](chosen)
+    {"echo": echo, "hold": hold, "connect": connect, "pace": pace}[chosen["do"]](chosen)

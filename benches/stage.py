@@ -45,7 +45,9 @@ class Stage:
     def _make_files(self):
         (self.www / "small").write_bytes(b"x" * 1024)
         (self.www / "big").write_bytes(os.urandom(1 << 20) * (BULK >> 20))
-        command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3"
+        command = (
+            "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3"
+        )
         names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
         files = ["-keyout", self.key, "-out", self.cert]
         subprocess.run([*command.split(), *files, *names], check=True, capture_output=True)

@@ -14,6 +14,7 @@ from stage import BenchError, is_open, wait_until
 from wire import Wire, first_answer, tls_context
 
 INSTANCE = "bench"
+LONGEST_START = 300
 NAVIGATION = (("Accept", "text/html"), ("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Site", "none"))
 
 CONFIG = """
@@ -60,14 +61,17 @@ def start(stage, upstream, binary, name="vestibule", workspaces=1):
     config = folder / "proxy.toml"
     config.write_text(CONFIG.format(port=port, dir=folder, stage=stage, upstream=upstream))
     socket = folder / "engine.sock"
+    socket.unlink(missing_ok=True)  # of an earlier one, which would pass for this one's
     words = (socket, INSTANCE, workspaces)
     engine = stage.python(f"{name}-engine", "engine.py", *words, stdin=subprocess.PIPE)
     wait_until("the fake engine's start", socket.exists, child=engine, stage=stage)
     argv = [binary, "serve", "--config", config]
     child = stage.spawn(name, argv, cpus=stage.proxy_cpus)
-    wait_until(f"{name}'s start", lambda: is_open(port), 120, child=child, stage=stage)
+    wait_until(f"{name}'s start", lambda: is_open(port), child=child, stage=stage)
+    # The port is open before all that runs has been taken over.
+    first_answer(port, "/_vestibule/healthz", (), tls_context(), LONGEST_START)
     headers = (("Cookie", log_in(port, "alice")), ("Origin", f"https://127.0.0.1:{port}"))
-    first_answer(port, SMALL, headers, tls_context(), seconds=120)
+    first_answer(port, SMALL, headers, tls_context(), LONGEST_START)
     return Target(name, port, child, headers, beside=(engine,))
 
 
@@ -79,9 +83,7 @@ def log_in(port, user):
         raise BenchError(f"a navigation without a session was answered {status}")
     query = urllib.parse.urlsplit(dict(fields)["location"]).query
     asked = dict(urllib.parse.parse_qsl(query))
-    token = tokens.sign(
-        tokens.HANDOFF, sub=user, exp=tokens.now() + 30, state=asked["state"]
-    )
+    token = tokens.sign(tokens.HANDOFF, sub=user, exp=tokens.now() + 30, state=asked["state"])
     back = urllib.parse.urlencode({"token": token, "next": asked["next"]})
     cookie = (("Cookie", cookies(fields)),)
     status, fields = wire.ask(f"/_vestibule/callback?{back}", (*NAVIGATION, *cookie))

@@ -11,12 +11,12 @@ MASK = b"\0\0\0\0"  # allowed (RFC 6455 5.3), and leaves the payload as it is
 
 
 class Wire:
-    """One connection to `port` on loopback, with TLS or without."""
+    """One connection to a port, on loopback if no other host is named; with TLS or without."""
 
-    def __init__(self, port, context=None, session=None):
-        raw = socket.create_connection(("127.0.0.1", port), timeout=30)
+    def __init__(self, port, context=None, session=None, host="127.0.0.1"):
+        raw = socket.create_connection((host, port), timeout=30)
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.port = port
+        self.authority = f"{host}:{port}"
         self.socket = raw
         if context:
             self.socket = context.wrap_socket(raw, server_hostname="localhost", session=session)
@@ -24,7 +24,7 @@ class Wire:
 
     def ask(self, path, headers=(), method="GET"):
         """Sends a request without a body, reads the answer, and returns status and headers."""
-        lines = [f"{method} {path} HTTP/1.1", f"Host: 127.0.0.1:{self.port}"]
+        lines = [f"{method} {path} HTTP/1.1", f"Host: {self.authority}"]
         lines += [f"{name}: {value}" for name, value in headers]
         self.socket.sendall("\r\n".join([*lines, "", ""]).encode())
         while b"\r\n\r\n" not in self.rest:
