@@ -3,8 +3,8 @@
 import figures
 from figures import BASE, FIGURES, Summary, ratios
 
-# A ratio of these says nothing.
-NO_RATIO = ("p50", "p99", "rps-share")
+# Ratios of these say nothing, or are not of the same moment.
+NO_RATIO = ("p50", "p99", "rps-share", "start")
 
 
 def table(head, rows):
