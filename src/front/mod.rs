@@ -5,6 +5,7 @@
 
 mod answer;
 mod head;
+mod held;
 mod home;
 mod login;
 mod progress;
@@ -16,7 +17,7 @@ use http::{HeaderName, HeaderValue, Method, Request, Response, Uri, request::Par
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout};
 
-use self::answer::Refusal;
+use self::{answer::Refusal, held::Held};
 use crate::{
     config::{App, Config, Prefix},
     forward::{Body, ClientInfo, Destination, ForRequest, ForResponse, Pool},
@@ -339,7 +340,7 @@ impl Front {
                 frame_ancestors: &config.site.frame_ancestors,
             },
         };
-        let guard = upstream.activity(kind);
+        let guard = Held(upstream.activity(kind));
         let error = match self.pool.send(request, to, guard).await {
             Ok(response) => return Ok(response),
             Err(error) => error,
