@@ -108,12 +108,13 @@ impl Way {
     }
 }
 
-/// Joins `client` and `app` until both have ended, one broke, or `closed` is cancelled. `guard`
+/// Joins `client` and `app`, of which `early` was read already, until both have ended, one broke, or `closed` is cancelled. `guard`
 /// is told what passes, and dropped at the end.
 /// A plain function that returns its future: an async one would hold its arguments twice.
 pub fn join<A, B, G>(
     mut client: A,
     mut app: B,
+    early: Bytes,
     closed: CancellationToken,
     mut guard: G,
 ) -> impl Future<Output = io::Result<()>>
@@ -123,6 +124,9 @@ where
     G: Guard,
 {
     let (mut up, mut down) = (Way::default(), Way::default());
+    guard.passed(Direction::Down, early.len());
+    down.frames.feed(&early, |_| {});
+    down.left = early;
     let mut closed = Box::pin(closed.cancelled_owned());
     let mut linger: Option<Pin<Box<Sleep>>> = None;
     std::future::poll_fn(move |cx| {
