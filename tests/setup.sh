@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # setup.sh PART...: installs and starts what the demo and the tests need and this machine has
 # not. Says what it does, asks nothing, and has nothing to do the second time.
-# Parts: engine, image, django, browser, deny.
+# Parts: engine, image, django, browser, deny, peers.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -121,10 +121,25 @@ deny() {
     rm -rf target/tools/build
 }
 
+# What the benchmark compares us with, and its load generator.
+peers() {
+    packages nginx:nginx haproxy:haproxy h2load:nghttp2-client openssl:openssl
+    has node || die "please install Node.js 20 or newer"
+    local tools=target/bench-tools
+    mkdir -p $tools
+    environment $tools/venv benches/tools/requirements.txt
+    if ! cmp -s benches/tools/package-lock.json $tools/node_modules/installed.json; then
+        say "installing configurable-http-proxy"
+        cp benches/tools/package.json benches/tools/package-lock.json $tools
+        (cd $tools && npm ci --silent --no-audit --no-fund)
+        cp $tools/package-lock.json $tools/node_modules/installed.json
+    fi
+}
+
 mkdir -p target
 for part in "$@"; do
     case $part in
-        engine | image | django | browser | deny) "$part" ;;
+        engine | image | django | browser | deny | peers) "$part" ;;
         *) die "there is no part $part" ;;
     esac
 done
