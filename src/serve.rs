@@ -14,15 +14,16 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing_subscriber::EnvFilter;
 
 use crate::{
     admin,
-    config::{Config, LogFormat},
+    config::{Config, UsageOf},
     engine::{Docker, EngineError},
     front::{Front, Shared},
     listener::{self, Bound, Bounds, Door, Service, TlsError},
-    reaper,
+    log::{self, LogError},
+    metrics::Metrics,
+    reaper, scrape,
     session::{KeyError, Sessions, StateError},
     workspace::{Instance, InstanceError, OpenError, Workspaces},
 };
@@ -62,6 +63,9 @@ pub enum ServeError {
     /// Threads or signals can't be had.
     #[error("the system refuses a thread or a signal handler")]
     System(#[from] io::Error),
+    /// The audit file can't be used.
+    #[error(transparent)]
+    Log(#[from] LogError),
     /// Certificate or key can't be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -97,7 +101,7 @@ pub fn check(config: &Config) -> Vec<ServeError> {
 /// # Errors
 /// [`ServeError`] if it can't start.
 pub fn run(config: Config) -> Result<(), ServeError> {
-    log_to(&config);
+    log::init(&config.log)?;
     let control = runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("control")
@@ -124,9 +128,20 @@ async fn run_with(config: Config) -> Result<(), ServeError> {
         source,
     })?;
     let bound = bind(&config)?;
-    let engine = Arc::new(Docker::connect(&config.engine).await?);
+    let scraped = config.metrics.listen.iter().map(|addr| {
+        let listen = |source| ServeError::Listen {
+            addr: *addr,
+            source,
+        };
+        std::net::TcpListener::bind(addr).map_err(listen)
+    });
+    let scraped: Vec<_> = scraped.collect::<Result<_, _>>()?;
+    let metrics = Metrics::new(config.apps.keys().map(ToString::to_string));
+    let rare = &metrics.rare;
+    let engine = Arc::new(Docker::connect(&config.engine).await?.counted(rare.clone()));
     let instance = Instance::load(&config.state_dir)?;
-    let workspaces = Workspaces::open(engine, &config, instance, stop.clone()).await?;
+    let workspaces =
+        Workspaces::open(engine, &config, instance, rare.clone(), stop.clone()).await?;
 
     let tasks = TaskTracker::new();
     tasks.spawn(reaper::run(
@@ -135,12 +150,28 @@ async fn run_with(config: Config) -> Result<(), ServeError> {
         stop.clone(),
     ));
     tasks.spawn(admin::serve(admin_socket, workspaces.clone(), stop.clone()));
+    if !scraped.is_empty() {
+        let usage = config.metrics.usage;
+        metrics.also(scrape::Told::new(workspaces.clone(), usage));
+        if usage != UsageOf::Nobody {
+            tasks.spawn(workspaces.clone().measure_all(stop.clone()));
+        }
+    }
     let bounds = Bounds::new(config.limits.clone(), config.listen.trusted_proxies.clone());
     let shared = Arc::new(Shared {
         config,
         sessions,
         workspaces,
+        metrics,
+        stop: stop.clone(),
     });
+    for listener in scraped {
+        tasks.spawn(scrape::serve(
+            listener,
+            Arc::clone(&shared.metrics),
+            stop.clone(),
+        ));
+    }
     let mut threads = Vec::new();
     for (number, listeners) in bound.into_iter().enumerate() {
         let (shared, bounds, stop) = (Arc::clone(&shared), Arc::clone(&bounds), stop.clone());
@@ -197,8 +228,10 @@ fn serve(
         .build()?;
     let connections = TaskTracker::new();
     LocalSet::new().block_on(&runtime, async move {
+        let meter = shared.metrics.meter();
         let service = Rc::new(Service {
-            handler: Rc::new(Front::new(shared)),
+            handler: Rc::new(Front::new(shared, Arc::clone(&meter))),
+            meter,
             tls,
             bounds,
             stop: stop.clone(),
@@ -261,16 +294,4 @@ fn make_private(config: &Config) -> Result<(), ServeError> {
         path: path.clone(),
         source,
     })
-}
-
-fn log_to(config: &Config) {
-    let filter =
-        EnvFilter::try_from_env("RUST_LOG").unwrap_or_else(|_| EnvFilter::new(&config.log.filter));
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr);
-    match config.log.format {
-        LogFormat::Pretty => lines.init(),
-        LogFormat::Json => lines.json().flatten_event(true).init(),
-    }
 }

@@ -42,12 +42,14 @@ pub fn callback(front: &Front, asker: &Asker, head: &Parts) -> Result<Response<B
         Ok(Handoff::NeedsState) => return redirect(front, head, &next),
         Err(denied) => return Err(Refusal::Handoff(denied)),
     };
+    front.shared.metrics.rare.login("ok");
     tracing::info!(
         target: "audit",
         event = "login",
         user = %claims.user,
         session = claims.session,
         client.addr = %asker.client,
+        request.id = asker.request_id,
     );
     let mut response = reply::see_other(&next);
     let cookie = sessions.cookie_for(&claims);
@@ -62,8 +64,14 @@ pub fn callback(front: &Front, asker: &Asker, head: &Parts) -> Result<Response<B
 /// Ends the session in this browser, if there is one.
 pub fn logout(front: &Front, asker: &Asker, head: &Parts) -> Response<Body> {
     if let Ok(entry) = front.shared.sessions.authenticate(&head.headers) {
-        let user = &entry.claims.user;
-        tracing::info!(target: "audit", event = "logout", %user, client.addr = %asker.client);
+        tracing::info!(
+            target: "audit",
+            event = "logout",
+            user = %entry.claims.user,
+            session = entry.claims.session,
+            client.addr = %asker.client,
+            request.id = asker.request_id,
+        );
     }
     let mut response = reply::see_other("/_vestibule/signed-out");
     for cookie in front.shared.sessions.clear_cookies() {

@@ -15,12 +15,14 @@ use std::{net::IpAddr, sync::Arc};
 use http::{HeaderName, HeaderValue, Method, Request, Response, Uri, request::Parts};
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
 
 use self::answer::Refusal;
 use crate::{
     config::{App, Config, Prefix},
     forward::{Body, ClientInfo, Destination, ForRequest, ForResponse, Pool},
     listener::{Door, Handler, Peer},
+    metrics::{self, Entered, Meter, Metrics},
     names::AppName,
     route::{Route, RouteError, Target, route},
     secret,
@@ -36,12 +38,17 @@ pub struct Shared {
     pub sessions: Sessions,
     /// What they enter.
     pub workspaces: Workspaces,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Cancelled when we should stop.
+    pub stop: CancellationToken,
 }
 
 /// Answers the requests of one thread.
 pub struct Front {
     shared: Arc<Shared>,
     pool: Pool,
+    meter: Arc<Meter>,
 }
 
 /// What the steps know of who asks.
@@ -70,10 +77,10 @@ impl Handler for Front {
             navigation: head::is_navigation(&head),
             html: head::accepts_html(&head.headers),
         };
-        let response = match self.answer(peer, &asker, head, body).await {
-            Ok(response) => response,
-            Err(refusal) => answer::refuse(&refusal, &asker, &self.shared.config.site),
-        };
+        let app = self.meter.app(&path);
+        let (answered, spent) = metrics::spent(self.answer(peer, &asker, head, body)).await;
+        let response = answered.unwrap_or_else(|refusal| self.refuse(&refusal, &asker));
+        self.meter.answered(app, response.status(), spent);
         tracing::info!(
             target: "access",
             status = response.status().as_u16(),
@@ -89,10 +96,11 @@ impl Handler for Front {
 }
 
 impl Front {
-    /// A front with an upstream pool of its own.
-    pub fn new(shared: Arc<Shared>) -> Self {
+    /// A front with an upstream pool of its own, for the thread that `meter` counts.
+    pub fn new(shared: Arc<Shared>, meter: Arc<Meter>) -> Self {
         Self {
             shared,
+            meter,
             pool: Pool::new(),
         }
     }
@@ -133,6 +141,14 @@ impl Front {
             &upstream,
         )
         .await
+    }
+
+    /// The answer to a refusal.
+    fn refuse(&self, refusal: &Refusal, asker: &Asker) -> Response<Body> {
+        if let Some(reason) = refusal.denial() {
+            self.shared.metrics.rare.denied(reason);
+        }
+        answer::refuse(refusal, asker, &self.shared.config.site)
     }
 
     /// Our own pages, most of them for a signed-in user alone.
@@ -177,9 +193,10 @@ impl Front {
             return login::redirect(self, head, "/");
         };
         match own {
-            Route::Stop => home::stop(self, &entry.claims.user).await,
+            Route::Stop => home::stop(&self.shared, &entry.claims.user).await,
+            Route::Live => Ok(home::stream(&self.shared, entry)),
             Route::Progress(target) => Ok(progress::stream(self, &target)),
-            _ => Ok(home::page(self, &entry)),
+            _ => Ok(home::page(&self.shared, &entry)),
         }
     }
 
@@ -194,11 +211,17 @@ impl Front {
         let entry = match self.shared.sessions.authenticate(&head.headers) {
             Ok(entry) => entry,
             Err(denied) if asker.navigation => {
+                self.shared.metrics.rare.login("begun");
                 tracing::debug!(reason = %denied, "sent to log in");
                 return Ok(None);
             }
             Err(denied) => return Err(Refusal::NoSession(denied)),
         };
+        self.meter.entered(match entry.by {
+            Credential::Cookie => Entered::Cookie,
+            Credential::SharedCookie => Entered::SharedCookie,
+            Credential::Bearer => Entered::Bearer,
+        });
         let bearer = entry.by == Credential::Bearer;
         if head::is_cross_site(head, &site.origin, &site.trusted_origins, bearer) {
             return Err(Refusal::CrossSite);
