@@ -120,7 +120,7 @@ fn live<'a>(shared: &'a Shared, entry: &Entry, usage: &Usage) -> Live<'a> {
         state: status.state,
         state_sentence: sentence(status.state).to_owned(),
         apps: apps.collect(),
-        gauges: gauges(usage, shared.config.workspace.cpu_millis),
+        gauges: gauges(usage, status.state, shared.config.workspace.cpu_millis),
         facts: facts(&status),
         can_stop: matches!(status.state, "running" | "paused"),
     }
@@ -137,8 +137,10 @@ fn sentence(state: &str) -> &'static str {
     }
 }
 
-fn gauges(usage: &Usage, cpu_millis: u32) -> Vec<Gauge> {
-    let cpu = usage.cpus.map(|cpus| {
+fn gauges(usage: &Usage, state: &str, cpu_millis: u32) -> Vec<Gauge> {
+    // What was measured of one that has stopped since is no longer so.
+    let runs = state == "running";
+    let cpu = usage.cpus.filter(|_| runs).map(|cpus| {
         let limit = f64::from(cpu_millis) / 1000.0;
         let percent = percent(cpus / limit);
         let one = cpu_millis == 1000;
@@ -149,7 +151,7 @@ fn gauges(usage: &Usage, cpu_millis: u32) -> Vec<Gauge> {
             percent: Some(percent),
         }
     });
-    let memory = usage.memory.map(|memory| {
+    let memory = usage.memory.filter(|_| runs).map(|memory| {
         let limit = usage.memory_limit;
         Gauge {
             label: "Memory",
@@ -259,7 +261,7 @@ mod tests {
 
     #[test]
     fn a_gauge_is_there_for_what_was_measured_and_never_over_full() {
-        assert!(gauges(&Usage::default(), 2000).is_empty());
+        assert!(gauges(&Usage::default(), "running", 2000).is_empty());
         let usage = Usage {
             cpus: Some(2.6),
             memory: Some(2 << 30),
@@ -270,7 +272,7 @@ mod tests {
             }),
             ..Usage::default()
         };
-        let said = gauges(&usage, 2000).into_iter();
+        let said = gauges(&usage, "running", 2000).into_iter();
         let said: Vec<_> = said
             .map(|gauge| (format!("{} {}", gauge.value, gauge.of), gauge.percent))
             .collect();
@@ -283,6 +285,10 @@ mod tests {
                 told("5 MB or more on disk", None),
             ]
         );
-        assert_eq!(gauges(&usage, 500)[0].of, "of 0.5 CPUs");
+        assert_eq!(gauges(&usage, "running", 500)[0].of, "of 0.5 CPUs");
+        let [files] = &gauges(&usage, "stopped", 2000)[..] else {
+            panic!("nothing but files is there while it doesn't run");
+        };
+        assert_eq!(files.label, "Files");
     }
 }
