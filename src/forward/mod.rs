@@ -47,6 +47,8 @@ pub struct Destination<'a> {
     pub container: &'a Arc<str>,
     /// Cancelled when the app is no more: whatever is under way ends.
     pub closed: &'a CancellationToken,
+    /// Cancelled when the client may no longer have it: the same.
+    pub ended: &'a CancellationToken,
     /// What the app is to see.
     pub request: ForRequest<'a>,
     /// What the client is to see.
@@ -87,6 +89,7 @@ impl Pool {
         tokio::select! {
             answered = self.exchange(request, &to, guard) => answered,
             () = to.closed.cancelled() => Err(ForwardError::Closed),
+            () = to.ended.cancelled() => Err(ForwardError::Ended),
         }
     }
 
@@ -113,7 +116,7 @@ impl Pool {
         }
         response::clean(&mut parts, &to.response);
         connection.pool = Some(self.clone());
-        let lease = Lease::new(Some(connection), to.closed.clone(), Box::new(guard));
+        let lease = Lease::new(Some(connection), to, guard);
         Ok(Response::from_parts(parts, Body::upstream(incoming, lease)))
     }
 

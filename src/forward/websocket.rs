@@ -68,26 +68,27 @@ pub async fn open(
         }
         let (mut parts, incoming) = answer.into_parts();
         response::clean(&mut parts, &to.response);
-        let lease = Lease::new(None, to.closed.clone(), Box::new(guard));
+        let lease = Lease::new(None, to, guard);
         return Ok(Response::from_parts(parts, Body::upstream(incoming, lease)));
     }
     offered.check(answer.headers(), &accept)?;
     let app = upgrade::on(&mut answer);
-    let closed = to.closed.clone();
+    let (closed, ended) = (to.closed.clone(), to.ended.clone());
     tokio::task::spawn_local(async move {
         let both = async { tokio::try_join!(client, app) };
         let joined = tokio::select! {
             both = both => both,
             () = closed.cancelled() => return,
+            () = ended.cancelled() => return,
         };
-        let ended = match joined {
+        let outcome = match joined {
             Ok((client, app)) => {
                 let (client, app) = (TokioIo::new(client), TokioIo::new(app));
-                tunnel::join(client, app, closed, guard).await
+                tunnel::join(client, app, closed, ended, guard).await
             }
             Err(error) => return tracing::debug!(%error, "a WebSocket was not taken up"),
         };
-        if let Err(error) = ended {
+        if let Err(error) = outcome {
             tracing::debug!(%error, "a WebSocket broke off");
         }
     });
