@@ -23,8 +23,9 @@ use crate::{
     listener::{self, Bound, Bounds, Door, Service, TlsError},
     log::{self, LogError},
     metrics::Metrics,
-    reaper, scrape,
-    session::{KeyError, Sessions, StateError},
+    reaper,
+    scrape::{self, Scrape},
+    session::{KeyError, Revocations, RevocationsError, Sessions, StateError},
     workspace::{Instance, InstanceError, OpenError, Workspaces},
 };
 
@@ -75,6 +76,9 @@ pub enum ServeError {
     /// Our own cookie key can't be used.
     #[error(transparent)]
     State(#[from] StateError),
+    /// What was revoked can't be read or kept.
+    #[error(transparent)]
+    Revocations(#[from] RevocationsError),
     /// Our identity towards the engine can't be used.
     #[error(transparent)]
     Instance(#[from] InstanceError),
@@ -90,7 +94,8 @@ pub enum ServeError {
 pub fn check(config: &Config) -> Vec<ServeError> {
     let tls = config.tls.as_ref().map(listener::server_config);
     let tls = tls.and_then(Result::err).map(ServeError::from);
-    let keys = Sessions::new(&config.session, crate::secret::Secret::random(32));
+    let key = crate::secret::Secret::random(32);
+    let keys = Sessions::new(&config.session, key, Revocations::none());
     tls.into_iter()
         .chain(keys.err().map(ServeError::from))
         .collect()
@@ -121,6 +126,7 @@ async fn run_with(config: Config) -> Result<(), ServeError> {
     let sessions = Sessions::new(
         &config.session,
         crate::session::cookie_key(&config.state_dir)?,
+        Revocations::load(&config.state_dir)?,
     )?;
     let socket = admin::socket_path(&config.state_dir);
     let admin_socket = admin::bind(&socket).map_err(|source| ServeError::Admin {
@@ -150,13 +156,6 @@ async fn run_with(config: Config) -> Result<(), ServeError> {
         stop.clone(),
     ));
     tasks.spawn(admin::serve(admin_socket, workspaces.clone(), stop.clone()));
-    if !scraped.is_empty() {
-        let usage = config.metrics.usage;
-        metrics.also(scrape::Told::new(workspaces.clone(), usage));
-        if usage != UsageOf::Nobody {
-            tasks.spawn(workspaces.clone().measure_all(stop.clone()));
-        }
-    }
     let bounds = Bounds::new(config.limits.clone(), config.listen.trusted_proxies.clone());
     let shared = Arc::new(Shared {
         config,
@@ -165,13 +164,17 @@ async fn run_with(config: Config) -> Result<(), ServeError> {
         metrics,
         stop: stop.clone(),
     });
-    for listener in scraped {
-        tasks.spawn(scrape::serve(
-            listener,
-            Arc::clone(&shared.metrics),
-            stop.clone(),
-        ));
+    if !scraped.is_empty() {
+        if shared.config.metrics.usage != UsageOf::Nobody {
+            tasks.spawn(shared.workspaces.clone().measure_all(stop.clone()));
+        }
+        let scrape = Scrape::new(Arc::clone(&shared));
+        for listener in scraped {
+            tasks.spawn(scrape::serve(listener, Arc::clone(&scrape), stop.clone()));
+        }
     }
+    let (sessions, until) = (Arc::clone(&shared), stop.clone());
+    tasks.spawn(async move { sessions.sessions.run(until).await });
     let mut threads = Vec::new();
     for (number, listeners) in bound.into_iter().enumerate() {
         let (shared, bounds, stop) = (Arc::clone(&shared), Arc::clone(&bounds), stop.clone());

@@ -1,6 +1,6 @@
 //! A user's own page: what their workspace does and uses, and what they can do with it.
 
-use std::time::{Duration, SystemTime};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
@@ -30,12 +30,12 @@ const EVENTS: &str = "/_vestibule/live";
 const LOOK: Duration = Duration::from_secs(1);
 /// Longest silence, so that a proxy in between doesn't take the stream for dead.
 const BEAT: Duration = Duration::from_secs(15);
-/// Longest such a stream lasts; the page asks again, and its session is judged again.
+/// Longest such a stream lasts; the page asks again.
 const LONGEST: Duration = Duration::from_mins(10);
 
 /// The page.
 pub fn page(shared: &Shared, entry: &Entry) -> Response<Body> {
-    let user = &entry.claims.user;
+    let user = &entry.claims().user;
     // Whoever loads the page looks: what is measured now, the next look shows.
     let usage = shared.workspaces.watch_usage(user);
     let html = pages::home(&pages::Home {
@@ -49,15 +49,16 @@ pub fn page(shared: &Shared, entry: &Entry) -> Response<Body> {
 
 /// Tells an open page of changes, until it leaves or the session ends. The engine is asked for
 /// figures only meanwhile, once for all pages of one user.
-pub fn stream(shared: &std::sync::Arc<Shared>, entry: Entry) -> Response<Body> {
+pub fn stream(shared: &Arc<Shared>, entry: Entry) -> Response<Body> {
     // The page reads them as fast as they come, or is gone.
     let (sender, body) = mpsc::channel(2);
-    let usage = shared.workspaces.watch_usage(&entry.claims.user);
-    let shared = std::sync::Arc::clone(shared);
+    let usage = shared.workspaces.watch_usage(&entry.claims().user);
+    let shared = Arc::clone(shared);
     tokio::task::spawn_local(async move {
         // Cancel-safe: a page that isn't told any more asks again.
         tokio::select! {
             () = tell(&shared, &entry, usage, sender) => {}
+            () = entry.live.ended.cancelled() => {}
             () = shared.stop.cancelled() => {}
         }
     });
@@ -70,8 +71,7 @@ async fn tell(
     mut usage: watch::Receiver<Usage>,
     page: mpsc::Sender<Bytes>,
 ) {
-    let left = entry.claims.expires.duration_since(SystemTime::now());
-    let end = Instant::now() + left.unwrap_or_default().min(LONGEST);
+    let end = Instant::now() + LONGEST;
     let mut told = (String::new(), Instant::now());
     while Instant::now() < end {
         let html = pages::live(&live(shared, entry, &usage.borrow_and_update()));
@@ -106,9 +106,9 @@ pub async fn stop(shared: &Shared, user: &Username) -> Result<Response<Body>, Re
 }
 
 fn live<'a>(shared: &'a Shared, entry: &Entry, usage: &Usage) -> Live<'a> {
-    let user = &entry.claims.user;
+    let user = &entry.claims().user;
     let status = shared.workspaces.status(user);
-    let granted = entry.claims.apps.as_ref();
+    let granted = entry.claims().apps.as_ref();
     let apps = shared.config.apps.iter();
     let apps = apps.filter(|(name, _)| granted.is_none_or(|granted| granted.contains(name)));
     let apps = apps.map(|(name, app)| HomeApp {

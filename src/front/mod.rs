@@ -5,6 +5,7 @@
 
 mod answer;
 mod head;
+mod held;
 mod home;
 mod login;
 mod progress;
@@ -17,16 +18,16 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-use self::answer::Refusal;
+use self::{answer::Refusal, held::Held};
 use crate::{
     config::{App, Config, Prefix},
-    forward::{Body, ClientInfo, Destination, ForRequest, ForResponse, Pool},
+    forward::{Body, ClientInfo, Destination, ForRequest, ForResponse, ForwardError, Pool},
     listener::{Door, Handler, Peer},
     metrics::{self, Entered, Meter, Metrics},
     names::AppName,
     route::{Route, RouteError, Target, route},
     secret,
-    session::{Credential, Entry, Sessions},
+    session::{Credential, Denied, Entry, Reason, Sessions},
     workspace::{ActivityKind, Phase, Upstream, Workspaces},
 };
 
@@ -127,8 +128,8 @@ impl Front {
             Route::AddSlash(target) => return Ok(reply::add_slash(&target, &head.uri)),
             own => return self.own(asker, &head, own).await,
         };
-        let Some(entry) = self.enter(asker, &head, Some(&target))? else {
-            return login::redirect(self, &head, &path_and_query(&head.uri));
+        let Some(entry) = self.enter(asker, &head, Some(&target)).await? else {
+            return login::redirect(self, &head, &path_and_query(&head.uri)).await;
         };
         let upstream = self
             .reach(asker, || path_and_query(&head.uri), &target, &entry)
@@ -174,14 +175,14 @@ impl Front {
                     .ok_or(Refusal::Route(RouteError::NotFound));
             }
             Route::SignedOut => return Ok(login::signed_out(self)),
-            Route::Callback => return login::callback(self, asker, head),
+            Route::Callback => return login::callback(self, asker, head).await,
             // Also for those whose session has ended: nobody is left signed in by a mistake.
             Route::Logout => {
                 let site = &self.shared.config.site;
                 if head::is_cross_site(head, &site.origin, &site.trusted_origins, false) {
                     return Err(Refusal::CrossSite);
                 }
-                return Ok(login::logout(self, asker, head));
+                return Ok(login::logout(self, asker, head).await);
             }
             _ => {}
         }
@@ -189,26 +190,33 @@ impl Front {
             Route::Progress(target) => Some(target),
             _ => None,
         };
-        let Some(entry) = self.enter(asker, head, target)? else {
-            return login::redirect(self, head, "/");
+        let Some(entry) = self.enter(asker, head, target).await? else {
+            return login::redirect(self, head, "/").await;
         };
         match own {
-            Route::Stop => home::stop(&self.shared, &entry.claims.user).await,
+            Route::Stop => home::stop(&self.shared, &entry.claims().user).await,
             Route::Live => Ok(home::stream(&self.shared, entry)),
-            Route::Progress(target) => Ok(progress::stream(self, &target)),
+            Route::Progress(target) => Ok(progress::stream(self, &target, &entry)),
             _ => Ok(home::page(&self.shared, &entry)),
         }
     }
 
     /// Who asks, and whether they may come in here: `None` is a person who must log in first.
-    fn enter(
+    async fn enter(
         &self,
         asker: &Asker,
         head: &Parts,
         target: Option<&Target>,
     ) -> Result<Option<Entry>, Refusal> {
         let site = &self.shared.config.site;
-        let entry = match self.shared.sessions.authenticate(&head.headers) {
+        let sessions = &self.shared.sessions;
+        let mut found = sessions.authenticate(&head.headers);
+        if let Err(denied) = &found
+            && sessions.learn_keys(denied).await
+        {
+            found = sessions.authenticate(&head.headers);
+        }
+        let entry = match found {
             Ok(entry) => entry,
             Err(denied) if asker.navigation => {
                 self.shared.metrics.rare.login("begun");
@@ -227,7 +235,7 @@ impl Front {
             return Err(Refusal::CrossSite);
         }
         if let Some(Target { app, user, .. }) = target {
-            let claims = &entry.claims;
+            let claims = entry.claims();
             if claims.user != *user {
                 return Err(Refusal::NotOwner(claims.user.clone()));
             }
@@ -265,7 +273,7 @@ impl Front {
                 None => Refusal::NotRunning,
             });
         }
-        let mut phases = workspaces.ensure(user, entry.claims.uid.as_deref(), app);
+        let mut phases = workspaces.ensure(user, entry.claims().uid.as_deref(), app);
         // A start goes on without us: dropping the wait loses nothing.
         let settled = timeout(
             config.workspace.patience,
@@ -337,6 +345,7 @@ impl Front {
             addr: upstream.addr,
             container: &upstream.container,
             closed: &upstream.closed,
+            ended: &entry.live.ended,
             request: ForRequest {
                 client: ClientInfo {
                     addr: asker.client,
@@ -362,9 +371,13 @@ impl Front {
                 frame_ancestors: &config.site.frame_ancestors,
             },
         };
-        let guard = upstream.activity(kind);
+        let guard = Held::new(upstream.activity(kind), &entry.live);
         let error = match self.pool.send(request, to, guard).await {
             Ok(response) => return Ok(response),
+            Err(ForwardError::Ended) => {
+                let reason = Reason::Ended;
+                return Err(Refusal::NoSession(Denied::Refused { reason }));
+            }
             Err(error) => error,
         };
         if error.is_unreachable() {

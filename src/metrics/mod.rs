@@ -32,9 +32,12 @@ pub use self::{
 /// The media type of [`Metrics::encode`]'s text.
 pub const CONTENT_TYPE: &str = prometheus_text::CONTENT_TYPE;
 
+/// What the name of every metric begins with.
+pub const PREFIX: &str = "vestibule";
+
 /// All that is counted in this process.
 pub struct Metrics {
-    registry: Mutex<Registry>,
+    registry: Registry,
     threads: Arc<Threads>,
     /// What happens too rarely to be worth a counter of each thread's own.
     pub rare: Rare,
@@ -56,7 +59,7 @@ impl Metrics {
             apps: apps.into(),
             meters: Mutex::default(),
         });
-        let mut registry = Registry::with_prefix("vestibule");
+        let mut registry = Registry::with_prefix(PREFIX);
         registry.register(
             "build",
             "The version that runs",
@@ -65,7 +68,7 @@ impl Metrics {
         let rare = Rare::register(&mut registry);
         registry.register_collector(Box::new(Arc::clone(&threads)));
         Arc::new(Self {
-            registry: Mutex::new(registry),
+            registry,
             threads,
             rare,
         })
@@ -79,18 +82,13 @@ impl Metrics {
         meter
     }
 
-    /// Has `collector` asked for its part at each scrape.
-    pub fn also(&self, collector: impl Collector) {
-        lock(&self.registry).register_collector(Box::new(collector));
-    }
-
-    /// Everything, as Prometheus reads it (text exposition format 0.0.4).
+    /// Everything counted, as Prometheus reads it (text exposition format 0.0.4).
     ///
     /// # Errors
     /// Only if a collector fails.
     pub fn encode(&self) -> Result<String, fmt::Error> {
         let mut text = String::with_capacity(16 * 1024);
-        prometheus_text::encode(&mut text, &lock(&self.registry))?;
+        prometheus_text::encode(&mut text, &self.registry)?;
         Ok(text)
     }
 }

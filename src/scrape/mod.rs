@@ -1,29 +1,56 @@
 //! Answers Prometheus, on listeners of its own: `/metrics`, to whoever can reach them.
 //!
-//! Imports `config`, `metrics` and `workspace`. Promise: a scrape never waits for the engine or
+//! Imports `front`, `metrics` and what those share. Promise: a scrape never waits for the engine or
 //! a disk, and nobody's requests wait for a scrape.
 
-mod workspaces;
+mod told;
 
-use std::{convert::Infallible, net::TcpListener, sync::Arc, time::Duration};
+use std::{convert::Infallible, fmt, net::TcpListener, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use prometheus_client::{encoding::prometheus_text, registry::Registry};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub use self::workspaces::Told;
-use crate::metrics::{self, Metrics};
+use self::told::Told;
+use crate::{
+    front::Shared,
+    metrics::{self, Metrics},
+};
 
 /// Longest a head may take to come.
 const HEAD: Duration = Duration::from_secs(10);
 /// Most connections at once to a listener: a few Prometheus servers and a curious operator.
 const CONNECTIONS: usize = 32;
 
+/// All that a scrape is told.
+#[derive(Debug)]
+pub struct Scrape {
+    counted: Arc<Metrics>,
+    told: Registry,
+}
+
+impl Scrape {
+    /// Of the rooms that serve requests.
+    pub fn new(shared: Arc<Shared>) -> Arc<Self> {
+        let counted = Arc::clone(&shared.metrics);
+        let mut told = Registry::with_prefix(metrics::PREFIX);
+        told.register_collector(Box::new(Told(shared)));
+        Arc::new(Self { counted, told })
+    }
+
+    fn text(&self) -> Result<String, fmt::Error> {
+        let mut text = self.counted.encode()?;
+        prometheus_text::encode(&mut text, &self.told)?;
+        Ok(text)
+    }
+}
+
 /// Answers on `listener` until told to stop.
-pub async fn serve(listener: TcpListener, metrics: Arc<Metrics>, stop: CancellationToken) {
+pub async fn serve(listener: TcpListener, scrape: Arc<Scrape>, stop: CancellationToken) {
     let listener = listener
         .set_nonblocking(true)
         .and_then(|()| tokio::net::TcpListener::from_std(listener));
@@ -46,10 +73,10 @@ pub async fn serve(listener: TcpListener, metrics: Arc<Metrics>, stop: Cancellat
         if connections.len() >= CONNECTIONS {
             continue;
         }
-        let (metrics, stop) = (Arc::clone(&metrics), stop.clone());
+        let (scrape, stop) = (Arc::clone(&scrape), stop.clone());
         connections.spawn(async move {
             let answer = service_fn(|request| {
-                let answered = answer(&request, &metrics);
+                let answered = answer(&request, &scrape);
                 async move { Ok::<_, Infallible>(answered) }
             });
             let connection = http1::Builder::new()
@@ -67,9 +94,9 @@ pub async fn serve(listener: TcpListener, metrics: Arc<Metrics>, stop: Cancellat
     }
 }
 
-fn answer(request: &Request<Incoming>, metrics: &Metrics) -> Response<Full<Bytes>> {
+fn answer(request: &Request<Incoming>, scrape: &Scrape) -> Response<Full<Bytes>> {
     let (status, text) = match (request.method(), request.uri().path()) {
-        (&Method::GET | &Method::HEAD, "/metrics") => match metrics.encode() {
+        (&Method::GET | &Method::HEAD, "/metrics") => match scrape.text() {
             Ok(text) => (StatusCode::OK, text),
             Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, String::new()),
         },

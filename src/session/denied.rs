@@ -41,6 +41,8 @@ impl Denied {
             Reason::Used => "used",
             Reason::OtherBrowser => "other_browser",
             Reason::TooMany => "too_many",
+            Reason::Revoked => "revoked",
+            Reason::Ended => "ended",
         }
     }
 }
@@ -78,6 +80,12 @@ pub enum Reason {
     /// Its time is over.
     #[error("the token has expired")]
     Expired,
+    /// It, its session or its user was revoked, or logged out.
+    #[error("the session was revoked or logged out")]
+    Revoked,
+    /// Its session ended while the request was under way.
+    #[error("the session has ended")]
+    Ended,
     /// Its time has not come.
     #[error("the token is not valid yet; the clocks of the two servers may differ")]
     NotYetValid,

@@ -1,6 +1,6 @@
-//! What a scrape tells of workspaces.
+//! What nobody counts, as it is at the moment: workspaces and the key set.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use prometheus_client::{
     collector::Collector,
@@ -8,25 +8,17 @@ use prometheus_client::{
     metrics::{counter::ConstCounter, gauge::ConstGauge},
 };
 
-use crate::{config::UsageOf, metrics::encode_family, workspace::Workspaces};
+use crate::{config::UsageOf, front::Shared, metrics::encode_family};
 
 /// No labels at all.
 const BARE: [(&str, &str); 0] = [];
 
-/// Reads what the workspaces know of themselves.
-pub struct Told {
-    workspaces: Workspaces,
-    usage: UsageOf,
-}
+/// Asks the rooms themselves.
+pub struct Told(pub Arc<Shared>);
 
 impl Told {
-    /// Of `workspaces`, with the use of CPU, memory and disk of whom `usage` says.
-    pub fn new(workspaces: Workspaces, usage: UsageOf) -> Self {
-        Self { workspaces, usage }
-    }
-
     fn usage(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let total = self.workspaces.usage_of_all();
+        let total = self.0.workspaces.usage_of_all();
         let cpu = [(BARE, ConstCounter::new(total.cpu.as_secs_f64()))];
         let help = "CPU time of all workspaces";
         encode_family(encoder, "workspaces_cpu_seconds", help, cpu)?;
@@ -39,7 +31,7 @@ impl Told {
     }
 
     fn usage_of_each(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let all = self.workspaces.usage_of_each();
+        let all = self.0.workspaces.usage_of_each();
         let label = |user: &str| [("user", user.to_owned())];
         let cpu = all.iter().map(|(user, usage)| {
             let cpu = usage.cpu_time.as_secs_f64();
@@ -70,17 +62,23 @@ impl fmt::Debug for Told {
 
 impl Collector for Told {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let tally = self.workspaces.tally();
+        let tally = self.0.workspaces.tally();
         let states = tally.states.into_iter();
         let states = states.map(|(state, count)| ([("state", state)], ConstGauge::new(count)));
         encode_family(&mut encoder, "workspaces", "Workspaces, by state", states)?;
         let sockets = [(BARE, ConstGauge::new(tally.sockets))];
         let help = "WebSockets between users and their apps";
         encode_family(&mut encoder, "sockets_open", help, sockets)?;
-        if self.usage != UsageOf::Nobody {
+        let keys = self.0.sessions.jwks();
+        let age = keys.and_then(|keys| keys.age_seconds);
+        let age = age.map(|age| (BARE, ConstGauge::new(age)));
+        let help = "Time since the web application's keys were last fetched";
+        encode_family(&mut encoder, "jwks_age_seconds", help, age)?;
+        let usage = self.0.config.metrics.usage;
+        if usage != UsageOf::Nobody {
             self.usage(&mut encoder)?;
         }
-        if self.usage == UsageOf::Each {
+        if usage == UsageOf::Each {
             self.usage_of_each(&mut encoder)?;
         }
         Ok(())
