@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::{
-    AnswerError, Guard, Pool,
+    AnswerError, Destination, Guard, Pool,
     answer::Length,
     chunks::{Chunks, Step},
     connection::Connection,
@@ -31,6 +31,9 @@ pub enum BodyError {
     /// Its container was stopped.
     #[error("the app was stopped")]
     Closed,
+    /// The client's session ended.
+    #[error("the session ended")]
+    Ended,
 }
 
 /// The body of an answer.
@@ -65,7 +68,7 @@ impl Body {
         mut connection: Connection,
         length: Length,
         home: Option<Home>,
-        closed: &CancellationToken,
+        to: &Destination<'_>,
         guard: impl Guard,
     ) -> Self {
         if let Length::Exact(length) = length
@@ -87,8 +90,8 @@ impl Body {
                 Length::Chunked => Left::Chunked(Chunks::default()),
                 Length::UntilClose => Left::UntilClose,
             },
-            closed: closed.clone(),
-            waiting: None,
+            closed: Watched::new(to.closed),
+            ended: Watched::new(to.ended),
             _guard: Box::new(guard),
         })))
     }
@@ -114,10 +117,35 @@ struct Download {
     /// The connection, and where it goes if it may be used again.
     lease: Option<(Connection, Option<Home>)>,
     left: Left,
-    closed: CancellationToken,
+    /// The app is no more.
+    closed: Watched,
+    /// The client may have no more.
+    ended: Watched,
+    _guard: Box<dyn Guard>,
+}
+
+/// A token to be waited for.
+struct Watched {
+    token: CancellationToken,
     /// Only made once there is something to wait for.
     waiting: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
-    _guard: Box<dyn Guard>,
+}
+
+impl Watched {
+    fn new(token: &CancellationToken) -> Self {
+        Self {
+            token: token.clone(),
+            waiting: None,
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let token = &self.token;
+        let waiting = self
+            .waiting
+            .get_or_insert_with(|| Box::pin(token.clone().cancelled_owned()));
+        waiting.as_mut().poll(cx)
+    }
 }
 
 /// How much of a body is still to come.
@@ -131,6 +159,10 @@ type Piece = Option<Result<Frame<Bytes>, BodyError>>;
 
 impl Download {
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Piece> {
+        // An answer that never pauses ends, too.
+        if self.lease.is_some() && self.ended.token.is_cancelled() {
+            return self.poll_closed(cx);
+        }
         loop {
             let Some((connection, _)) = &mut self.lease else {
                 return Poll::Ready(None);
@@ -186,14 +218,15 @@ impl Download {
     }
 
     fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<Piece> {
-        let closed = &self.closed;
-        let waiting = self
-            .waiting
-            .get_or_insert_with(|| Box::pin(closed.clone().cancelled_owned()));
-        waiting.as_mut().poll(cx).map(|()| {
-            self.lease = None;
-            Some(Err(BodyError::Closed))
-        })
+        let error = if self.ended.poll(cx).is_ready() {
+            BodyError::Ended
+        } else if self.closed.poll(cx).is_ready() {
+            BodyError::Closed
+        } else {
+            return Poll::Pending;
+        };
+        self.lease = None;
+        Poll::Ready(Some(Err(error)))
     }
 
     fn broken(&mut self, error: AnswerError) -> Poll<Piece> {

@@ -51,6 +51,8 @@ pub struct Destination<'a> {
     pub addr: SocketAddr,
     /// Cancelled when the app is no more: whatever is under way ends.
     pub closed: &'a CancellationToken,
+    /// Cancelled when the client may no longer have it: the same.
+    pub ended: &'a CancellationToken,
     /// What the app is to see.
     pub request: ForRequest<'a>,
     /// What the client is to see.
@@ -91,6 +93,7 @@ impl Pool {
         tokio::select! {
             answered = self.exchange(request, &to, guard) => answered,
             () = to.closed.cancelled() => Err(ForwardError::Closed),
+            () = to.ended.cancelled() => Err(ForwardError::Ended),
         }
     }
 
@@ -136,7 +139,7 @@ impl Pool {
             id: to.id,
             closed: to.closed.clone(),
         });
-        let body = Body::upstream(connection, length, home, to.closed, guard);
+        let body = Body::upstream(connection, length, home, to, guard);
         Ok(Response::from_parts(parts, body))
     }
 

@@ -62,20 +62,21 @@ pub async fn open(
             ));
         }
         response::clean(&mut parts, &to.response);
-        let body = Body::upstream(connection, length, None, to.closed, guard);
+        let body = Body::upstream(connection, length, None, to, guard);
         return Ok(Response::from_parts(parts, body));
     }
     offered.check(&parts.headers, &accept_of(&key))?;
     let Some((app, early)) = connection.into_stream() else {
         return Err(ForwardError::Broken(AnswerError::Ended));
     };
-    let closed = to.closed.clone();
+    let (closed, ended) = (to.closed.clone(), to.ended.clone());
     tokio::task::spawn_local(async move {
         let client = tokio::select! {
             client = client => client,
             () = closed.cancelled() => return,
+            () = ended.cancelled() => return,
         };
-        let ended = match client {
+        let outcome = match client {
             // A future of its own, so that what led here is no part of it.
             Ok(client) => {
                 Box::pin(tunnel::join(
@@ -83,13 +84,14 @@ pub async fn open(
                     app,
                     early.freeze(),
                     closed,
+                    ended,
                     guard,
                 ))
                 .await
             }
             Err(error) => return tracing::debug!(%error, "a WebSocket was not taken up"),
         };
-        if let Err(error) = ended {
+        if let Err(error) = outcome {
             tracing::debug!(%error, "a WebSocket broke off");
         }
     });

@@ -17,6 +17,7 @@ use std::{cell::Cell, net::IpAddr, sync::Arc};
 use http::{Method, Request, Response, Uri, request::Parts};
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
 
 use self::{
     access::{AccessLog, Line},
@@ -25,12 +26,13 @@ use self::{
 };
 use crate::{
     config::{Config, Prefix},
-    forward::{Body, ClientInfo, Destination, ForRequest, ForResponse, Pool},
+    forward::{Body, ClientInfo, Destination, ForRequest, ForResponse, ForwardError, Pool},
     listener::{Door, Handler, Peer},
+    metrics::{self, Entered, Meter, Metrics},
     names::AppName,
     route::{Route, RouteError, Target, route},
     secret,
-    session::{Credential, Entry, Sessions},
+    session::{Credential, Denied, Entry, Reason, Sessions},
     workspace::{ActivityKind, Phase, Upstream, Workspaces},
 };
 
@@ -42,6 +44,10 @@ pub struct Shared {
     pub sessions: Sessions,
     /// What they enter.
     pub workspaces: Workspaces,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Cancelled when we should stop.
+    pub stop: CancellationToken,
 }
 
 /// Answers the requests of one thread.
@@ -51,6 +57,7 @@ pub struct Front {
     access: AccessLog,
     /// What the ids of this thread's requests begin with, and how many there were.
     ids: (String, Cell<u64>),
+    meter: Arc<Meter>,
 }
 
 /// What the steps know of who asks.
@@ -79,10 +86,10 @@ impl Handler for Front {
             navigation: head::is_navigation(&head),
             html: head::accepts_html(&head.headers),
         };
-        let response = match self.answer(peer, &asker, head, body).await {
-            Ok(response) => response,
-            Err(refusal) => answer::refuse(&refusal, &asker, &self.shared.config.site),
-        };
+        let app = self.meter.app(uri.path());
+        let (answered, spent) = metrics::spent(self.answer(peer, &asker, head, body)).await;
+        let response = answered.unwrap_or_else(|refusal| self.refuse(&refusal, &asker));
+        self.meter.answered(app, response.status(), spent);
         self.access.add(&Line {
             status: response.status(),
             request_id: &asker.request_id,
@@ -96,11 +103,12 @@ impl Handler for Front {
 }
 
 impl Front {
-    /// A front with an upstream pool of its own.
-    pub fn new(shared: Arc<Shared>) -> Self {
+    /// A front with an upstream pool of its own, for the thread that `meter` counts.
+    pub fn new(shared: Arc<Shared>, meter: Arc<Meter>) -> Self {
         Self {
             access: AccessLog::new(shared.config.log.format),
             shared,
+            meter,
             pool: Pool::new(),
             ids: (secret::random_id(), Cell::new(0)),
         }
@@ -135,8 +143,8 @@ impl Front {
             Route::AddSlash(target) => return Ok(reply::add_slash(&target, &head.uri)),
             own => return self.own(asker, &head, own).await,
         };
-        let Some(entry) = self.enter(asker, &head, Some(&target))? else {
-            return login::redirect(self, &head, &path_and_query(&head.uri));
+        let Some(entry) = self.enter(asker, &head, Some(&target)).await? else {
+            return login::redirect(self, &head, &path_and_query(&head.uri)).await;
         };
         let upstream = self
             .reach(asker, || path_and_query(&head.uri), &target, &entry)
@@ -149,6 +157,14 @@ impl Front {
             &upstream,
         )
         .await
+    }
+
+    /// The answer to a refusal.
+    fn refuse(&self, refusal: &Refusal, asker: &Asker) -> Response<Body> {
+        if let Some(reason) = refusal.denial() {
+            self.shared.metrics.rare.denied(reason);
+        }
+        answer::refuse(refusal, asker, &self.shared.config.site)
     }
 
     /// Our own pages, most of them for a signed-in user alone.
@@ -174,14 +190,14 @@ impl Front {
                     .ok_or(Refusal::Route(RouteError::NotFound));
             }
             Route::SignedOut => return Ok(login::signed_out(self)),
-            Route::Callback => return login::callback(self, asker, head),
+            Route::Callback => return login::callback(self, asker, head).await,
             // Also for those whose session has ended: nobody is left signed in by a mistake.
             Route::Logout => {
                 let site = &self.shared.config.site;
                 if head::is_cross_site(head, &site.origin, &site.trusted_origins, false) {
                     return Err(Refusal::CrossSite);
                 }
-                return Ok(login::logout(self, asker, head));
+                return Ok(login::logout(self, asker, head).await);
             }
             _ => {}
         }
@@ -189,38 +205,52 @@ impl Front {
             Route::Progress(target) => Some(target),
             _ => None,
         };
-        let Some(entry) = self.enter(asker, head, target)? else {
-            return login::redirect(self, head, "/");
+        let Some(entry) = self.enter(asker, head, target).await? else {
+            return login::redirect(self, head, "/").await;
         };
         match own {
-            Route::Stop => home::stop(self, &entry.claims.user).await,
-            Route::Progress(target) => Ok(progress::stream(self, &target)),
-            _ => Ok(home::page(self, &entry)),
+            Route::Stop => home::stop(&self.shared, &entry.claims().user).await,
+            Route::Live => Ok(home::stream(&self.shared, entry)),
+            Route::Progress(target) => Ok(progress::stream(self, &target, &entry)),
+            _ => Ok(home::page(&self.shared, &entry)),
         }
     }
 
     /// Who asks, and whether they may come in here: `None` is a person who must log in first.
-    fn enter(
+    async fn enter(
         &self,
         asker: &Asker,
         head: &Parts,
         target: Option<&Target>,
     ) -> Result<Option<Entry>, Refusal> {
         let site = &self.shared.config.site;
-        let entry = match self.shared.sessions.authenticate(&head.headers) {
+        let sessions = &self.shared.sessions;
+        let mut found = sessions.authenticate(&head.headers);
+        if let Err(denied) = &found
+            && sessions.learn_keys(denied).await
+        {
+            found = sessions.authenticate(&head.headers);
+        }
+        let entry = match found {
             Ok(entry) => entry,
             Err(denied) if asker.navigation => {
+                self.shared.metrics.rare.login("begun");
                 tracing::debug!(reason = %denied, "sent to log in");
                 return Ok(None);
             }
             Err(denied) => return Err(Refusal::NoSession(denied)),
         };
+        self.meter.entered(match entry.by {
+            Credential::Cookie => Entered::Cookie,
+            Credential::SharedCookie => Entered::SharedCookie,
+            Credential::Bearer => Entered::Bearer,
+        });
         let bearer = entry.by == Credential::Bearer;
         if head::is_cross_site(head, &site.origin, &site.trusted_origins, bearer) {
             return Err(Refusal::CrossSite);
         }
         if let Some(Target { app, user, .. }) = target {
-            let claims = &entry.claims;
+            let claims = entry.claims();
             if claims.user != *user {
                 return Err(Refusal::NotOwner(claims.user.clone()));
             }
@@ -258,7 +288,7 @@ impl Front {
                 None => Refusal::NotRunning,
             });
         }
-        let mut phases = workspaces.ensure(user, entry.claims.uid.as_deref(), app);
+        let mut phases = workspaces.ensure(user, entry.claims().uid.as_deref(), app);
         // A start goes on without us: dropping the wait loses nothing.
         let settled = timeout(
             config.workspace.patience,
@@ -313,6 +343,7 @@ impl Front {
             id: upstream.id,
             addr: upstream.addr,
             closed: &upstream.closed,
+            ended: &entry.live.ended,
             request: ForRequest {
                 client: ClientInfo {
                     addr: asker.client,
@@ -338,9 +369,13 @@ impl Front {
                 frame_ancestors: &config.site.frame_ancestors,
             },
         };
-        let guard = Held(upstream.activity(kind));
+        let guard = Held::new(upstream.activity(kind), &entry.live);
         let error = match self.pool.send(request, to, guard).await {
             Ok(response) => return Ok(response),
+            Err(ForwardError::Ended) => {
+                let reason = Reason::Ended;
+                return Err(Refusal::NoSession(Denied::Refused { reason }));
+            }
             Err(error) => error,
         };
         if error.is_unreachable() {

@@ -1,6 +1,6 @@
 //! Accepts connections: TLS, HTTP/1.1 and HTTP/2, bounds, and who is on the other side.
 //!
-//! Imports `config`. Promise: the accept loop never waits for a client; every connection has
+//! Imports `config` and `metrics`. Promise: the accept loop never waits for a client; every connection has
 //! a bound on its handshake, its heads and its number; a stop lets requests end in time.
 
 mod bounds;
@@ -32,6 +32,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{gather::Gathered, witness::Witnessed};
+use crate::metrics::{Meter, Metered};
 pub use bounds::Bounds;
 use bounds::Place;
 pub use tls::{TlsError, server_config};
@@ -133,6 +134,8 @@ pub struct Service<H> {
     pub handler: Rc<H>,
     /// For [`Door::Https`].
     pub tls: Option<TlsAcceptor>,
+    /// Counts connections and their bytes.
+    pub meter: Arc<Meter>,
     /// How many connections there may be, over all threads.
     pub bounds: Arc<Bounds>,
     /// Cancelled when we should stop.
@@ -190,6 +193,7 @@ async fn serve<H: Handler>(
     let socket = SockRef::from(&stream);
     socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(UNACKNOWLEDGED))?;
     socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
+    let stream = Metered::new(stream, &service.meter);
     let (Door::Https, Some(tls)) = (peer.door, &service.tls) else {
         return http1(stream, peer, place, service).await;
     };
