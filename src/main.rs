@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// An idle WebSocket costs a third less with it than with the C library's (docs/benchmarks.md).
+/// Gives memory back after a burst of sockets, which the C library's keeps.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

@@ -2,7 +2,7 @@
 //! waits for the answer does the reading, so a request costs two socket calls here and no task.
 //!
 //! Of hyper we keep the server's side. Its client hands each message to a task of its own by two
-//! channels; that, and the second header map, was a tenth of a small request (docs/benchmarks.md).
+//! channels, and keeps a second map of the head.
 
 use std::{
     io,
