@@ -19,11 +19,13 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     admin,
     config::{Config, LogFormat},
+    doctor::Doctor,
     engine::{Docker, EngineError},
     front::{Front, Shared},
     listener::{self, Bound, Bounds, Door, Service, TlsError},
     reaper,
     session::{KeyError, Sessions, StateError},
+    symptoms::Symptoms,
     workspace::{Instance, InstanceError, OpenError, Workspaces},
 };
 
@@ -114,10 +116,12 @@ async fn run_with(config: Config) -> Result<(), ServeError> {
         .as_ref()
         .map(listener::server_config)
         .transpose()?;
-    let sessions = Sessions::new(
+    let config = Arc::new(config);
+    let sessions = Arc::new(Sessions::new(
         &config.session,
         crate::session::cookie_key(&config.state_dir)?,
-    )?;
+    )?);
+    let symptoms = Arc::new(Symptoms::default());
     let socket = admin::socket_path(&config.state_dir);
     let admin_socket = admin::bind(&socket).map_err(|source| ServeError::Admin {
         path: socket.clone(),
@@ -134,12 +138,25 @@ async fn run_with(config: Config) -> Result<(), ServeError> {
         config.idle.clone(),
         stop.clone(),
     ));
-    tasks.spawn(admin::serve(admin_socket, workspaces.clone(), stop.clone()));
+    let doctor = Doctor::new(
+        Arc::clone(&config),
+        Arc::clone(&symptoms),
+        Arc::clone(&sessions),
+    );
+    let api = admin::Api::new(
+        Arc::clone(&config),
+        Arc::clone(&sessions),
+        workspaces.clone(),
+        doctor,
+    );
+    tasks.spawn(admin::serve(admin_socket, api.clone(), stop.clone()));
     let bounds = Bounds::new(config.limits.clone(), config.listen.trusted_proxies.clone());
     let shared = Arc::new(Shared {
         config,
         sessions,
         workspaces,
+        api,
+        symptoms,
     });
     let mut threads = Vec::new();
     for (number, listeners) in bound.into_iter().enumerate() {

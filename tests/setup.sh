@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # setup.sh PART...: installs and starts what the demo and the tests need and this machine has
 # not. Says what it does, asks nothing, and has nothing to do the second time.
-# Parts: engine, image, django, browser, deny.
+# Parts: engine, image, django, browser, nginx, deny.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -109,6 +109,11 @@ browser() {
     fi
 }
 
+# A front proxy for the stories that have one; its own service is none of ours.
+nginx() {
+    [ -x /usr/sbin/nginx ] || packages nginx:nginx-light
+}
+
 deny() {
     local version=0.20.2
     if [ "$(target/tools/bin/cargo-deny --version 2> /dev/null)" = "cargo-deny $version" ]; then
@@ -124,7 +129,7 @@ deny() {
 mkdir -p target
 for part in "$@"; do
     case $part in
-        engine | image | django | browser | deny) "$part" ;;
+        engine | image | django | browser | nginx | deny) "$part" ;;
         *) die "there is no part $part" ;;
     esac
 done

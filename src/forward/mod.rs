@@ -30,6 +30,7 @@ pub use self::{
     request::{ClientInfo, ForRequest},
     response::ForResponse,
     upload::BodyError,
+    websocket::accept_of,
 };
 use self::{
     body::Lease,

@@ -148,7 +148,10 @@ impl Offered {
 }
 
 /// What `Sec-WebSocket-Accept` must be for the key in `head`.
-fn accept_of(head: &HeaderMap) -> Result<String, ForwardError> {
+///
+/// # Errors
+/// [`ForwardError::Handshake`] unless there is exactly one key.
+pub fn accept_of(head: &HeaderMap) -> Result<String, ForwardError> {
     let mut keys = head.get_all(header::SEC_WEBSOCKET_KEY).iter();
     let (Some(key), None) = (keys.next(), keys.next()) else {
         return Err(ForwardError::Handshake);

@@ -88,6 +88,14 @@ fn check_framing(headers: &HeaderMap) -> Result<(), HeadError> {
     }
 }
 
+/// What a request says its host is, for a note of what went wrong.
+pub fn host(head: &Parts) -> String {
+    let field = head.headers.get(header::HOST);
+    let field = field.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let target = head.uri.authority().map(ToString::to_string);
+    target.or(field).unwrap_or_default()
+}
+
 /// Whether two authorities are the same, the default port being as good as none.
 fn same_host(a: &str, b: &str) -> bool {
     let bare = |host| str::strip_suffix(host, ":443").unwrap_or(host);

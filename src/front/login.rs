@@ -7,6 +7,7 @@ use crate::{
     forward::Body,
     pages,
     session::{self, Handoff, state},
+    symptoms::Symptom,
 };
 
 /// Sends the browser to the web application's login, which sends it back to `next`.
@@ -14,7 +15,12 @@ use crate::{
 /// # Errors
 /// [`Refusal::LoginLoop`] for a browser that was just sent there again and again.
 pub fn redirect(front: &Front, head: &Parts, next: &str) -> Result<Response<Body>, Refusal> {
-    let begun = state::begin(&head.headers).map_err(|_| Refusal::LoginLoop)?;
+    let begun = state::begin(&head.headers).map_err(|_| {
+        let denied = front.shared.sessions.authenticate(&head.headers).err();
+        let reason = denied.map_or_else(String::new, |denied| denied.to_string());
+        front.shared.symptoms.note(Symptom::LoginLoop, &reason);
+        Refusal::LoginLoop
+    })?;
     let login_url = &front.shared.config.site.login_url;
     let join = if login_url.contains('?') { '&' } else { '?' };
     let next = percent_encoding::utf8_percent_encode(next, percent_encoding::NON_ALPHANUMERIC);

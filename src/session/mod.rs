@@ -6,13 +6,16 @@
 //! for anything, and a token seen before costs one hash and one look-up. No token is ever part
 //! of an error.
 
+mod admin;
 mod claims;
 mod cookie;
 mod denied;
 mod keys;
 mod memory;
 mod next;
+mod seam;
 mod sign;
+mod skew;
 pub mod state;
 #[cfg(test)]
 mod tests;
@@ -26,12 +29,15 @@ use std::{
 use http::{HeaderMap, HeaderValue};
 
 pub use self::{
+    admin::Admin,
     claims::Claims,
     cookie::{StateError, cookie_key},
     denied::{Denied, Reason},
     keys::KeyError,
     next::safe_next,
-    sign::{SignError, TokenKind, sign},
+    seam::{Revocation, RevokeError},
+    sign::{SignError, TokenKind, sign, sign_admin},
+    skew::Skew,
 };
 use self::{
     claims::Rules,
@@ -83,6 +89,8 @@ pub struct Sessions {
     cookie_keys: [VerifyingKey; 1],
     rules: Rules,
     cookie_rules: Rules,
+    admin_rules: Rules,
+    skew: skew::Recent,
     lifetime: Duration,
     shared_cookie: Option<String>,
     cookie_names: Vec<String>,
@@ -116,6 +124,8 @@ impl Sessions {
             cookie_key,
             rules: Rules::new(&config.audience, config.issuer.as_deref()),
             cookie_rules: Rules::new(&config.audience, None),
+            admin_rules: Rules::new(&admin::audience(&config.audience), config.issuer.as_deref()),
+            skew: skew::Recent::default(),
             lifetime: config.lifetime,
             cookie_names: own
                 .into_iter()
@@ -180,6 +190,9 @@ impl Sessions {
             return Ok(claims);
         }
         let payload = token::open(token, typ, keys)?;
+        if by != Credential::Cookie {
+            self.skew.session(&payload, now);
+        }
         let claims = Arc::new(rules.session(&payload, &hash, now)?);
         self.remembered.keep(hash, Arc::clone(&claims), now);
         Ok(claims)
@@ -206,6 +219,7 @@ impl Sessions {
         now: SystemTime,
     ) -> Result<Handoff, Reason> {
         let payload = token::open(token, token::HANDOFF, &self.web_keys)?;
+        self.skew.handoff(&payload, now);
         let handoff = self.rules.handoff(&payload, self.lifetime, now)?;
         let Some(state) = handoff.state else {
             return Ok(Handoff::NeedsState);
@@ -241,6 +255,11 @@ impl Sessions {
     /// configured, shared.
     pub fn own_cookie_names(&self) -> &[String] {
         &self.cookie_names
+    }
+
+    /// How far the web application's clock seems to be from ours, by its last signed tokens.
+    pub fn skew(&self) -> Option<Skew> {
+        self.skew.now(SystemTime::now())
     }
 
     /// Whether `Authorization` carries a token of ours, good or not, that no upstream may see.

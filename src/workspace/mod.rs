@@ -9,10 +9,12 @@ mod app;
 mod container;
 mod follow;
 mod instance;
+mod logs;
 mod network;
 mod phase;
 mod probe;
 mod queue;
+mod seam;
 mod spec;
 mod start;
 mod state;
@@ -43,8 +45,10 @@ use crate::{
 pub use self::{
     activity::{Activity, ActivityKind},
     instance::{Instance, InstanceError},
-    network::OpenError,
+    logs::{From as LogsFrom, LogsError, Printed},
+    network::{OpenError, bridge_is_filtered},
     phase::{Cause, Failure, Phase, Step, StopError, StopReason},
+    seam::{Explanation, KeepError},
     status::Status,
     upstream::Upstream,
 };

@@ -11,9 +11,11 @@
 
 mod world;
 
+mod admin;
 mod browser;
 mod bulk;
 mod command_line;
+mod doctor;
 mod engine;
 mod failures;
 mod faults;
