@@ -27,6 +27,7 @@ use std::{
 };
 
 pub use self::{
+    addresses::same_host,
     admin::Scope,
     mistake::{ConfigErrors, Mistake},
     node::Place,

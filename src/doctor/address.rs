@@ -8,7 +8,7 @@ use super::{
     web::{self, Met},
 };
 use crate::{
-    config::Config,
+    config::{Config, same_host},
     symptoms::{Arrival, PROBE_PATH, Seen, Symptom, Symptoms},
 };
 
@@ -239,10 +239,4 @@ fn often(seen: &Seen) -> String {
         seen.count,
         seen.ago.as_secs() / 60
     )
-}
-
-/// Whether two authorities are the same, the default port being as good as none.
-fn same_host(a: &str, b: &str) -> bool {
-    let bare = |host| str::strip_suffix(host, ":443").unwrap_or(host);
-    bare(a).eq_ignore_ascii_case(bare(b))
 }

@@ -9,10 +9,8 @@ use std::{
 use rustix::fs::{Access, StatVfs, access, statvfs};
 
 use super::Finding;
-use crate::config::Config;
+use crate::{config::Config, workspace::UID};
 
-/// The image's user, whose the files must be.
-const UID: u32 = 1000;
 /// How many directories are looked at.
 const LOOKED_AT: usize = 20_000;
 /// How many of them are named.

@@ -8,6 +8,7 @@ use crate::{
     config::Config,
     engine::{ContainerSpec, Docker, Engine, EngineError},
     secret::random_id,
+    workspace::UID,
 };
 
 /// Says for each argument whether it is a command here, and who we are.
@@ -19,8 +20,6 @@ echo "uid $(id -u)"
 "#;
 /// Enough for a shell.
 const MEMORY: u64 = 256 << 20;
-/// Whose the files of a user are.
-const UID: &str = "1000";
 /// What to do about an image that lacks something.
 const BUILD: &str = "build the image with workspace-image/build.sh and name it in \
     `workspace.image`, or take the app away with `enabled = false`";
@@ -69,7 +68,7 @@ pub async fn examine(config: &Config, engine: &Docker) -> Finding {
             format!("{image} lacks {}", apps_of(config, &lacks).join(" and ")),
             BUILD,
         )
-    } else if uid != UID {
+    } else if uid != UID.to_string() {
         fail(
             format!("{image} runs as user id {uid}, but users' files belong to {UID}"),
             "give the image a `USER` of id 1000, as workspace-image/Dockerfile does",

@@ -134,7 +134,10 @@ impl Doctor {
     /// Looks at everything.
     pub async fn examine(&self) -> Report {
         let config = &*self.config;
-        let (address, clock, engine) = tokio::join!(
+        let data = Arc::clone(&self.config);
+        // Thousands of directories are no work for a thread that others wait for.
+        let data = tokio::task::spawn_blocking(move || data::examine(&data));
+        let (address, clock, engine, data) = tokio::join!(
             async {
                 match &self.running {
                     Some(running) => address::examine(config, &running.symptoms).await,
@@ -143,6 +146,7 @@ impl Doctor {
             },
             clock::examine(config, self.running.as_ref()),
             engine::examine(config),
+            data,
         );
         let mut findings = Vec::new();
         if self.running.is_some() {
@@ -155,7 +159,7 @@ impl Doctor {
         findings.extend(clock);
         findings.extend(cookies::examine(config, self.running.as_ref()));
         findings.extend(engine);
-        findings.extend(data::examine(config));
+        findings.extend(data.into_iter().flatten());
         Report::of(findings)
     }
 }

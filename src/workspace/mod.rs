@@ -49,6 +49,7 @@ pub use self::{
     network::{OpenError, bridge_is_filtered},
     phase::{Cause, Failure, Phase, Step, StopError, StopReason},
     seam::{Explanation, KeepError},
+    spec::UID,
     status::Status,
     upstream::Upstream,
 };
