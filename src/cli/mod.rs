@@ -4,6 +4,7 @@
 //! command line or `proxy.toml` is wrong; what is wrong stands on standard error. With `--json`
 //! standard output holds the proxy's answer and nothing else.
 
+mod explain;
 mod output;
 mod ps;
 mod show;

@@ -4,60 +4,6 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-/// Any answer as indented lines: a name and its value on each.
-pub fn lines(value: &Value) -> String {
-    let mut out = String::new();
-    write_lines(&mut out, value, 0);
-    out
-}
-
-fn write_lines(out: &mut String, value: &Value, depth: usize) {
-    let indent = "  ".repeat(depth);
-    match value {
-        Value::Object(object) => {
-            for (name, value) in object {
-                write_item(
-                    out,
-                    &indent,
-                    &format!("{}:", name.replace('_', " ")),
-                    value,
-                    depth,
-                );
-            }
-        }
-        Value::Array(items) => {
-            for item in items {
-                write_item(out, &indent, "-", item, depth);
-            }
-        }
-        other => {
-            let _ = writeln!(out, "{indent}{}", plain(other));
-        }
-    }
-}
-
-fn write_item(out: &mut String, indent: &str, label: &str, value: &Value, depth: usize) {
-    let nested = matches!(value, Value::Object(_))
-        || matches!(value, Value::Array(items) if !items.is_empty());
-    if nested {
-        let _ = writeln!(out, "{indent}{label}");
-        write_lines(out, value, depth + 1);
-    } else {
-        let _ = writeln!(out, "{indent}{label} {}", plain(value));
-    }
-}
-
-fn plain(value: &Value) -> String {
-    match value {
-        Value::Null => "-".to_owned(),
-        Value::Bool(true) => "yes".to_owned(),
-        Value::Bool(false) => "no".to_owned(),
-        Value::String(text) => harmless(text),
-        Value::Array(_) => "none".to_owned(),
-        other => other.to_string(),
-    }
-}
-
 /// A doctor's report: what is wrong stands below the others, where it is seen.
 pub fn findings(report: &Value) -> String {
     let mut findings: Vec<&Value> = report["findings"]
@@ -144,16 +90,6 @@ mod tests {
         assert_eq!(
             findings(&report),
             "ok    clock  just now\nfail  image  there is none\n             -> build it"
-        );
-    }
-
-    #[test]
-    fn an_answer_is_lines_for_eyes() {
-        let value =
-            json!({ "last_input": { "kind": "typing", "ago": 3 }, "open": [], "why": null });
-        assert_eq!(
-            lines(&value),
-            "last input:\n  ago: 3\n  kind: typing\nopen: none\nwhy: -\n"
         );
     }
 }

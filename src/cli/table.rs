@@ -20,15 +20,19 @@ pub fn workspaces(list: &Value) -> String {
     let heading = COLUMNS.map(|(title, _)| title.to_owned());
     let rows = list.as_array().into_iter().flatten();
     let rows = rows.map(|row| COLUMNS.map(|(_, key)| cell(key, &row[key])));
-    let mut lines: Vec<[String; COLUMNS.len()]> =
-        std::iter::once(heading.clone()).chain(rows).collect();
+    let mut lines: Vec<_> = std::iter::once(heading.clone()).chain(rows).collect();
     if lines.len() > SCREEN {
         lines.push(heading);
     }
-    let mut width = [0; COLUMNS.len()];
-    for line in &lines {
+    aligned(&lines)
+}
+
+/// Lines of cells, each column as wide as its widest cell.
+pub fn aligned<const N: usize>(lines: &[[String; N]]) -> String {
+    let mut width = [0; N];
+    for line in lines {
         for (width, cell) in width.iter_mut().zip(line) {
-            *width = cell.len().max(*width);
+            *width = cell.chars().count().max(*width);
         }
     }
     let mut out = String::new();

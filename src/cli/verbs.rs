@@ -7,7 +7,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
 
-use super::{BoxError, Json, chain, show};
+use super::{BoxError, Json, chain, explain, show};
 use crate::{
     admin::{self, ClientError},
     config::Config,
@@ -79,8 +79,7 @@ pub fn remove(config: &Config, user: &Username, json: Json) -> Result<(), BoxErr
 pub fn explain(config: &Config, user: &Username, json: Json) -> Result<(), BoxError> {
     let path = format!("{}/explanation", workspace(user));
     let explanation = ask(config, Method::GET, &path, &Value::Null)?;
-    let text = show::lines(&explanation);
-    done(&explanation, json, text.trim_end());
+    done(&explanation, json, &explain::text(&explanation));
     Ok(())
 }
 
