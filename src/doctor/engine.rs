@@ -75,7 +75,7 @@ async fn network(config: &Config, engine: &Docker) -> Finding {
             return Finding::warn(
                 "network",
                 format!("there is no network {name}"),
-                "restart vestibule: it makes the network",
+                "start vestibule, again if it runs: it makes the network",
             );
         }
         Err(error) => {
