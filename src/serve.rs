@@ -24,7 +24,7 @@ use crate::{
     front::{Front, Shared},
     listener::{self, Bound, Bounds, Door, Service, TlsError},
     reaper,
-    session::{KeyError, Sessions, StateError},
+    session::{KeyError, Revocations, RevocationsError, Sessions, StateError},
     symptoms::Symptoms,
     workspace::{Instance, InstanceError, OpenError, Workspaces},
 };
@@ -73,6 +73,9 @@ pub enum ServeError {
     /// Our own cookie key can't be used.
     #[error(transparent)]
     State(#[from] StateError),
+    /// What was revoked can't be read or kept.
+    #[error(transparent)]
+    Revocations(#[from] RevocationsError),
     /// Our identity towards the engine can't be used.
     #[error(transparent)]
     Instance(#[from] InstanceError),
@@ -88,7 +91,8 @@ pub enum ServeError {
 pub fn check(config: &Config) -> Vec<ServeError> {
     let tls = config.tls.as_ref().map(listener::server_config);
     let tls = tls.and_then(Result::err).map(ServeError::from);
-    let keys = Sessions::new(&config.session, crate::secret::Secret::random(32));
+    let key = crate::secret::Secret::random(32);
+    let keys = Sessions::new(&config.session, key, Revocations::none());
     tls.into_iter()
         .chain(keys.err().map(ServeError::from))
         .collect()
@@ -120,6 +124,7 @@ async fn run_with(config: Config) -> Result<(), ServeError> {
     let sessions = Arc::new(Sessions::new(
         &config.session,
         crate::session::cookie_key(&config.state_dir)?,
+        Revocations::load(&config.state_dir)?,
     )?);
     let symptoms = Arc::new(Symptoms::default());
     let socket = admin::socket_path(&config.state_dir);
@@ -158,6 +163,8 @@ async fn run_with(config: Config) -> Result<(), ServeError> {
         api,
         symptoms,
     });
+    let (sessions, until) = (Arc::clone(&shared.sessions), stop.clone());
+    tasks.spawn(async move { sessions.run(until).await });
     let mut threads = Vec::new();
     for (number, listeners) in bound.into_iter().enumerate() {
         let (shared, bounds, stop) = (Arc::clone(&shared), Arc::clone(&bounds), stop.clone());

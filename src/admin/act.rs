@@ -142,14 +142,7 @@ impl Api {
     async fn detached(&self, ask: Ask) -> Result<Value, Problem> {
         let this = self.clone();
         let task = self.0.runtime.spawn(async move { this.act(ask).await });
-        task.await.unwrap_or_else(|_| {
-            Err(problem(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "internal",
-                "This failed by a fault of ours",
-                "The log says why.".to_owned(),
-            ))
-        })
+        task.await.unwrap_or_else(|_| Err(fault()))
     }
 
     async fn act(&self, ask: Ask) -> Result<Value, Problem> {
@@ -193,8 +186,12 @@ impl Api {
                 json!({ "user": user.as_str(), "until": until })
             }
             Ask::Revoke(what) => {
-                let ended = sessions.revoke(what).map_err(|error| {
-                    failed("revoke-failed", "The revocation could not be kept", &error)
+                // It is written to disk.
+                let sessions = Arc::clone(sessions);
+                let ended = tokio::task::spawn_blocking(move || sessions.revoke(what)).await;
+                let ended = ended.map_err(|_| fault())?.map_err(|error| {
+                    let title = "It counts, but a restart would forget it";
+                    failed("not-kept", title, &error)
                 })?;
                 json!({ "ended": ended })
             }
@@ -234,6 +231,15 @@ fn problem(status: StatusCode, kind: &'static str, title: &'static str, detail: 
         title,
         detail,
     }
+}
+
+fn fault() -> Problem {
+    problem(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "internal",
+        "This failed by a fault of ours",
+        "The log says why.".to_owned(),
+    )
 }
 
 fn failed(kind: &'static str, title: &'static str, error: &dyn std::error::Error) -> Problem {

@@ -109,11 +109,15 @@ pub fn understand(
             let KeepBody { seconds } = parse(body)?;
             Ask::Keep(user, Duration::from_secs(seconds))
         }
-        Verb::Revoke => Ask::Revoke(match parse(body)? {
-            RevokeBody::User(user) => Revocation::User(username(&user)?),
-            RevokeBody::Session(id) => Revocation::Session(id),
-            RevokeBody::Token(id) => Revocation::Token(id),
-        }),
+        Verb::Revoke => {
+            let (kind, id) = match parse(body)? {
+                RevokeBody::User(user) => ("user", user),
+                RevokeBody::Session(id) => ("session", id),
+                RevokeBody::Token(id) => ("token", id),
+            };
+            let what = Revocation::parse(kind, &id);
+            Ask::Revoke(what.map_err(|error| malformed(error.to_string()))?)
+        }
         Verb::Token => {
             let body: TokenBody = parse(body)?;
             let user = username(&body.user)?;

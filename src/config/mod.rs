@@ -134,8 +134,11 @@ pub struct Tls {
 /// Who may enter.
 #[derive(Clone, Debug)]
 pub struct Session {
-    /// Keys of the web application; at least one.
+    /// Keys of the web application; at least one if there is no `jwks_url`.
     pub keys: Vec<Key>,
+    /// Where the web application publishes further keys (RFC 7517): https, or http to this
+    /// machine.
+    pub jwks_url: Option<http::Uri>,
     /// What `aud` of its tokens must name.
     pub audience: String,
     /// What `iss` of its tokens must be, if set.

@@ -6,10 +6,13 @@ use std::time::SystemTime;
 use http::{Method, Uri, header};
 
 use super::{Finding, Running, web};
-use crate::{config::Config, session::Skew};
+use crate::{
+    config::Config,
+    session::{self, Skew},
+};
 
 /// Seconds by which a token may come from the future.
-const LEEWAY: i64 = 30;
+const LEEWAY: i64 = session::LEEWAY.cast_signed();
 /// Seconds that a hand-off has until it is refused: 30 of its own, as the Django example signs
 /// it, and our leeway.
 const LATEST: i64 = 60;

@@ -10,6 +10,7 @@ mod cookies;
 mod data;
 mod engine;
 mod image;
+mod keys;
 mod web;
 
 use std::sync::Arc;
@@ -157,6 +158,7 @@ impl Doctor {
         }
         findings.extend(address);
         findings.extend(clock);
+        findings.extend(keys::examine(self.running.as_ref()));
         findings.extend(cookies::examine(config, self.running.as_ref()));
         findings.extend(engine);
         findings.extend(data.into_iter().flatten());

@@ -12,7 +12,7 @@ use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use super::{fields::allowed_trailer, pool::Connection, upload::BodyError};
+use super::{Destination, fields::allowed_trailer, pool::Connection, upload::BodyError};
 
 /// The body of an answer.
 pub struct Body(Kind);
@@ -53,32 +53,52 @@ impl Body {
 /// the caller's guard.
 pub(super) struct Lease {
     connection: Option<Connection>,
-    closed: CancellationToken,
-    /// Only made once there is something to wait for.
-    waiting: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    /// The app is no more.
+    closed: Watched,
+    /// The client may have no more.
+    ended: Watched,
     _guard: Box<dyn Any>,
 }
 
-impl Lease {
-    pub fn new(
-        connection: Option<Connection>,
-        closed: CancellationToken,
-        guard: Box<dyn Any>,
-    ) -> Self {
+/// A token to be waited for.
+struct Watched {
+    token: CancellationToken,
+    /// Only made once there is something to wait for.
+    waiting: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+}
+
+impl Watched {
+    fn new(token: &CancellationToken) -> Self {
         Self {
-            connection,
-            closed,
+            token: token.clone(),
             waiting: None,
-            _guard: guard,
         }
     }
 
-    fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let closed = &self.closed;
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let token = &self.token;
         let waiting = self
             .waiting
-            .get_or_insert_with(|| Box::pin(closed.clone().cancelled_owned()));
+            .get_or_insert_with(|| Box::pin(token.clone().cancelled_owned()));
         waiting.as_mut().poll(cx)
+    }
+}
+
+impl Lease {
+    pub fn new(connection: Option<Connection>, to: &Destination<'_>, guard: impl Any) -> Self {
+        Self {
+            connection,
+            closed: Watched::new(to.closed),
+            ended: Watched::new(to.ended),
+            _guard: Box::new(guard),
+        }
+    }
+
+    fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<BodyError> {
+        if self.ended.poll(cx).is_ready() {
+            return Poll::Ready(BodyError::Ended);
+        }
+        self.closed.poll(cx).map(|()| BodyError::Closed)
     }
 
     /// The answer ended as it should: the connection may be used again.
@@ -104,11 +124,18 @@ impl HttpBody for Body {
                 .poll_recv(cx)
                 .map(|event| event.map(|event| Ok(Frame::data(event)))),
             Kind::Upstream(incoming, lease) => {
-                let Poll::Ready(frame) = Pin::new(&mut *incoming).poll_frame(cx) else {
+                // An answer that never pauses ends, too.
+                let is_over = |lease: &Lease| lease.ended.token.is_cancelled();
+                let frame = if lease.as_ref().is_some_and(is_over) {
+                    Poll::Pending
+                } else {
+                    Pin::new(&mut *incoming).poll_frame(cx)
+                };
+                let Poll::Ready(frame) = frame else {
                     let closed = lease
                         .as_mut()
                         .map_or(Poll::Pending, |lease| lease.poll_closed(cx));
-                    return closed.map(|()| Some(Err(BodyError::Closed)));
+                    return closed.map(|error| Some(Err(error)));
                 };
                 let ended = matches!(&frame, None | Some(Err(_))) || incoming.is_end_stream();
                 if ended

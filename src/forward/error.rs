@@ -21,6 +21,9 @@ pub enum ForwardError {
     /// The container ended meanwhile.
     #[error("the app was stopped before it answered")]
     Closed,
+    /// The client's session ended meanwhile.
+    #[error("the session ended before the app answered")]
+    Ended,
     /// The app switched protocols wrongly.
     #[error("{0}")]
     Upgrade(&'static str),
@@ -43,6 +46,7 @@ impl ForwardError {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Head(_) | Self::Handshake | Self::Body => StatusCode::BAD_REQUEST,
+            Self::Ended => StatusCode::UNAUTHORIZED,
             Self::ConnectTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::Connect(_)
             | Self::Broken(_)

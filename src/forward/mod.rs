@@ -8,6 +8,7 @@ mod body;
 mod cookies;
 mod error;
 mod fields;
+mod frames;
 mod location;
 mod pool;
 mod request;
@@ -17,7 +18,7 @@ mod tunnel;
 mod upload;
 mod websocket;
 
-use std::{any::Any, net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc};
 
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::{Body as _, Incoming};
@@ -26,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::{
     body::Body,
     error::ForwardError,
+    frames::Frame,
     pool::Pool,
     request::{ClientInfo, ForRequest},
     response::ForResponse,
@@ -46,10 +48,30 @@ pub struct Destination<'a> {
     pub container: &'a Arc<str>,
     /// Cancelled when the app is no more: whatever is under way ends.
     pub closed: &'a CancellationToken,
+    /// Cancelled when the client may no longer have it: the same.
+    pub ended: &'a CancellationToken,
     /// What the app is to see.
     pub request: ForRequest<'a>,
     /// What the client is to see.
     pub response: ForResponse<'a>,
+}
+
+/// Which way bytes go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// From the client to the app.
+    Up,
+    /// From the app to the client.
+    Down,
+}
+
+/// Held as long as an answer or a WebSocket lasts, and told what passes through a WebSocket.
+/// Every frame waits for it: it does no more than count.
+pub trait Guard: 'static {
+    /// So many bytes came, frame headers among them.
+    fn passed(&mut self, direction: Direction, bytes: usize);
+    /// The client began a frame.
+    fn client_frame(&mut self, frame: Frame);
 }
 
 impl Pool {
@@ -62,12 +84,13 @@ impl Pool {
         &self,
         request: Request<Incoming>,
         to: Destination<'_>,
-        guard: impl Any,
+        guard: impl Guard,
     ) -> Result<Response<Body>, ForwardError> {
         // Cancel-safe: a connection whose answer was not waited for is not used again.
         tokio::select! {
             answered = self.exchange(request, &to, guard) => answered,
             () = to.closed.cancelled() => Err(ForwardError::Closed),
+            () = to.ended.cancelled() => Err(ForwardError::Ended),
         }
     }
 
@@ -75,7 +98,7 @@ impl Pool {
         &self,
         request: Request<Incoming>,
         to: &Destination<'_>,
-        guard: impl Any,
+        guard: impl Guard,
     ) -> Result<Response<Body>, ForwardError> {
         let (mut parts, incoming) = request.into_parts();
         if websocket::is_handshake(&parts) {
@@ -94,7 +117,7 @@ impl Pool {
         }
         response::clean(&mut parts, &to.response);
         connection.pool = Some(self.clone());
-        let lease = Lease::new(Some(connection), to.closed.clone(), Box::new(guard));
+        let lease = Lease::new(Some(connection), to, guard);
         Ok(Response::from_parts(parts, Body::upstream(incoming, lease)))
     }
 

@@ -39,6 +39,9 @@ pub enum BodyError {
     /// Its container was stopped.
     #[error("the app was stopped")]
     Closed,
+    /// The client's session ended.
+    #[error("the session ended")]
+    Ended,
     /// A trailer that only a head may hold.
     #[error("a trailer that may not be one")]
     Trailer,

@@ -1,7 +1,5 @@
 //! The handshake of a WebSocket (RFC 6455, and RFC 8441 over HTTP/2); then a tunnel.
 
-use std::any::Any;
-
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http::{
@@ -13,7 +11,7 @@ use hyper::{body::Incoming, client::conn::http1, ext::Protocol, upgrade};
 use hyper_util::rt::TokioIo;
 
 use super::{
-    Body, Destination, ForwardError, body::Lease, pool::connect, request, response, tunnel,
+    Body, Destination, ForwardError, Guard, body::Lease, pool::connect, request, response, tunnel,
 };
 
 /// Added to the key before it is hashed (RFC 6455 1.3).
@@ -30,7 +28,7 @@ pub fn is_handshake(head: &Parts) -> bool {
 pub async fn open(
     mut request: Request<Incoming>,
     to: &Destination<'_>,
-    guard: impl Any,
+    guard: impl Guard,
 ) -> Result<Response<Body>, ForwardError> {
     let client = upgrade::on(&mut request);
     let (mut parts, _) = request.into_parts();
@@ -70,26 +68,27 @@ pub async fn open(
         }
         let (mut parts, incoming) = answer.into_parts();
         response::clean(&mut parts, &to.response);
-        let lease = Lease::new(None, to.closed.clone(), Box::new(guard));
+        let lease = Lease::new(None, to, guard);
         return Ok(Response::from_parts(parts, Body::upstream(incoming, lease)));
     }
     offered.check(answer.headers(), &accept)?;
     let app = upgrade::on(&mut answer);
-    let closed = to.closed.clone();
+    let (closed, ended) = (to.closed.clone(), to.ended.clone());
     tokio::task::spawn_local(async move {
         let both = async { tokio::try_join!(client, app) };
         let joined = tokio::select! {
             both = both => both,
             () = closed.cancelled() => return,
+            () = ended.cancelled() => return,
         };
-        let ended = match joined {
+        let outcome = match joined {
             Ok((client, app)) => {
                 let (client, app) = (TokioIo::new(client), TokioIo::new(app));
-                tunnel::join(client, app, closed, Box::new(guard)).await
+                tunnel::join(client, app, closed, ended, guard).await
             }
             Err(error) => return tracing::debug!(%error, "a WebSocket was not taken up"),
         };
-        if let Err(error) = ended {
+        if let Err(error) = outcome {
             tracing::debug!(%error, "a WebSocket broke off");
         }
     });

@@ -19,7 +19,12 @@ pub async fn answer(
     path: &str,
 ) -> Result<Response<Body>, Refusal> {
     let shared = &front.shared;
-    let admin = shared.sessions.admin(&head.headers);
+    let mut admin = shared.sessions.admin(&head.headers);
+    if let Err(denied) = &admin
+        && shared.sessions.learn_keys(denied).await
+    {
+        admin = shared.sessions.admin(&head.headers);
+    }
     let admin = admin.map_err(Refusal::NoSession)?;
     let site = &shared.config.site;
     if head::is_cross_site(head, &site.origin, &site.trusted_origins, true) {

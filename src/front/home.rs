@@ -13,9 +13,9 @@ use crate::{
 
 /// The page.
 pub fn page(front: &Front, entry: &Entry) -> Response<Body> {
-    let user = &entry.claims.user;
+    let user = &entry.claims().user;
     let status = front.shared.workspaces.status(user);
-    let granted = entry.claims.apps.as_ref();
+    let granted = entry.claims().apps.as_ref();
     let apps = front.shared.config.apps.iter();
     let apps = apps.filter(|(name, _)| granted.is_none_or(|granted| granted.contains(name)));
     let apps = apps.map(|(name, app)| HomeApp {

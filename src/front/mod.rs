@@ -6,6 +6,7 @@
 mod answer;
 mod api;
 mod head;
+mod held;
 mod home;
 mod login;
 mod probe;
@@ -18,16 +19,16 @@ use http::{HeaderName, HeaderValue, Method, Request, Response, Uri, header, requ
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout};
 
-use self::{answer::Refusal, head::HeadError};
+use self::{answer::Refusal, head::HeadError, held::Held};
 use crate::{
     admin::Api,
     config::{App, Config, Prefix},
-    forward::{Body, ClientInfo, Destination, ForRequest, ForResponse, Pool},
+    forward::{Body, ClientInfo, Destination, ForRequest, ForResponse, ForwardError, Pool},
     listener::{Door, Handler, Peer},
     names::AppName,
     route::{Route, RouteError, Target, route},
     secret,
-    session::{Credential, Entry, Sessions},
+    session::{Credential, Denied, Entry, Reason, Sessions},
     symptoms::{Arrival, Symptom, Symptoms},
     workspace::{ActivityKind, Phase, Upstream, Workspaces},
 };
@@ -143,8 +144,8 @@ impl Front {
             Route::Api(path) => return api::answer(self, asker, &head, body, &path).await,
             own => return self.own(asker, &head, own).await,
         };
-        let Some(entry) = self.enter(asker, &head, Some(&target))? else {
-            return login::redirect(self, &head, &path_and_query(&head.uri));
+        let Some(entry) = self.enter(asker, &head, Some(&target)).await? else {
+            return login::redirect(self, &head, &path_and_query(&head.uri)).await;
         };
         let upstream = self
             .reach(asker, || path_and_query(&head.uri), &target, &entry)
@@ -182,14 +183,14 @@ impl Front {
                     .ok_or(Refusal::Route(RouteError::NotFound));
             }
             Route::SignedOut => return Ok(login::signed_out(self)),
-            Route::Callback => return login::callback(self, asker, head),
+            Route::Callback => return login::callback(self, asker, head).await,
             // Also for those whose session has ended: nobody is left signed in by a mistake.
             Route::Logout => {
                 let site = &self.shared.config.site;
                 if head::is_cross_site(head, &site.origin, &site.trusted_origins, false) {
                     return Err(self.cross_site(head));
                 }
-                return Ok(login::logout(self, asker, head));
+                return Ok(login::logout(self, asker, head).await);
             }
             _ => {}
         }
@@ -197,25 +198,32 @@ impl Front {
             Route::Progress(target) => Some(target),
             _ => None,
         };
-        let Some(entry) = self.enter(asker, head, target)? else {
-            return login::redirect(self, head, "/");
+        let Some(entry) = self.enter(asker, head, target).await? else {
+            return login::redirect(self, head, "/").await;
         };
         match own {
-            Route::Stop => home::stop(self, &entry.claims.user).await,
-            Route::Progress(target) => Ok(progress::stream(self, &target)),
+            Route::Stop => home::stop(self, &entry.claims().user).await,
+            Route::Progress(target) => Ok(progress::stream(self, &target, &entry)),
             _ => Ok(home::page(self, &entry)),
         }
     }
 
     /// Who asks, and whether they may come in here: `None` is a person who must log in first.
-    fn enter(
+    async fn enter(
         &self,
         asker: &Asker,
         head: &Parts,
         target: Option<&Target>,
     ) -> Result<Option<Entry>, Refusal> {
         let site = &self.shared.config.site;
-        let entry = match self.shared.sessions.authenticate(&head.headers) {
+        let sessions = &self.shared.sessions;
+        let mut found = sessions.authenticate(&head.headers);
+        if let Err(denied) = &found
+            && sessions.learn_keys(denied).await
+        {
+            found = sessions.authenticate(&head.headers);
+        }
+        let entry = match found {
             Ok(entry) => entry,
             Err(denied) if asker.navigation => {
                 tracing::debug!(reason = %denied, "sent to log in");
@@ -228,7 +236,7 @@ impl Front {
             return Err(self.cross_site(head));
         }
         if let Some(Target { app, user, .. }) = target {
-            let claims = &entry.claims;
+            let claims = entry.claims();
             if claims.user != *user {
                 return Err(Refusal::NotOwner(claims.user.clone()));
             }
@@ -276,7 +284,7 @@ impl Front {
                 None => Refusal::NotRunning,
             });
         }
-        let mut phases = workspaces.ensure(user, entry.claims.uid.as_deref(), app);
+        let mut phases = workspaces.ensure(user, entry.claims().uid.as_deref(), app);
         // A start goes on without us: dropping the wait loses nothing.
         let settled = timeout(
             config.workspace.patience,
@@ -352,6 +360,7 @@ impl Front {
             addr: upstream.addr,
             container: &upstream.container,
             closed: &upstream.closed,
+            ended: &entry.live.ended,
             request: ForRequest {
                 client: ClientInfo {
                     addr: asker.client,
@@ -377,9 +386,13 @@ impl Front {
                 frame_ancestors: &config.site.frame_ancestors,
             },
         };
-        let guard = upstream.activity(kind);
+        let guard = Held::new(upstream.activity(kind), &entry.live);
         let error = match self.pool.send(request, to, guard).await {
             Ok(response) => return Ok(response),
+            Err(ForwardError::Ended) => {
+                let reason = Reason::Ended;
+                return Err(Refusal::NoSession(Denied::Refused { reason }));
+            }
             Err(error) => error,
         };
         if error.is_unreachable() {

@@ -10,7 +10,7 @@ use http::HeaderMap;
 
 use super::{
     MAX_OFFERED, Sessions,
-    claims::Rules,
+    claims::{Issued, Rules, lives_shortly, text, unix},
     cookie,
     denied::{Denied, Reason},
     token::{self, Object},
@@ -52,25 +52,29 @@ impl Sessions {
     }
 
     pub(super) fn admin_of(&self, token: &str, now: SystemTime) -> Result<Admin, Reason> {
-        let payload = token::open(token, token::ADMIN, &self.web_keys)?;
+        let (payload, _) = token::open(token, token::ADMIN, &self.web_keys.load())?;
         self.skew.session(&payload, now);
-        self.admin_rules.admin(&payload, now)
+        let (admin, id, issued) = self.admin_rules.admin(&payload, now)?;
+        if self.revocations.hits_token(&id, issued) {
+            return Err(Reason::Revoked);
+        }
+        Ok(admin)
     }
 }
 
 impl Rules {
-    /// The claims of an admin token.
-    fn admin(&self, payload: &Object, now: SystemTime) -> Result<Admin, Reason> {
-        self.is_for_us(payload, super::claims::unix(now))?;
-        super::claims::lives_shortly(payload, ADMIN_SECONDS, now)?;
-        let text = |name| super::claims::text(payload, name)?.ok_or(Reason::Missing(name));
-        // Without an id it could not be revoked.
-        text("jti")?;
+    /// The claims of an admin token; its id, and when it was issued.
+    fn admin(&self, payload: &Object, now: SystemTime) -> Result<(Admin, String, Issued), Reason> {
+        self.is_for_us(payload, unix(now))?;
+        let (issued, _) = lives_shortly(payload, ADMIN_SECONDS, now)?;
+        let text = |name| text(payload, name)?.ok_or(Reason::Missing(name));
         // A list in one text, as OAuth's (RFC 8693 4.2); words of another version say nothing.
         let scopes = text("scope")?;
-        Ok(Admin {
+        let admin = Admin {
             by: text("sub")?,
             scopes: scopes.split(' ').filter_map(Scope::parse).collect(),
-        })
+        };
+        // Without an id it could not be revoked.
+        Ok((admin, text("jti")?, Issued::At(issued.saturating_mul(1000))))
     }
 }

@@ -50,6 +50,12 @@ pub enum Reason {
     /// Its time is over.
     #[error("the token has expired")]
     Expired,
+    /// It, its session or its user was revoked, or logged out.
+    #[error("the session was revoked or logged out")]
+    Revoked,
+    /// Its session ended while the request was under way.
+    #[error("the session has ended")]
+    Ended,
     /// Its time has not come.
     #[error("the token is not valid yet; the clocks of the two servers may differ")]
     NotYetValid,

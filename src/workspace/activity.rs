@@ -87,6 +87,14 @@ pub struct Activity {
     kind: ActivityKind,
 }
 
+impl Activity {
+    /// A WebSocket's client sent a frame with a payload of `length` bytes.
+    pub fn client_frame(&self, opcode: u8, length: u64) {
+        // With their times, such lines are what the traces under tests/traces are made of.
+        tracing::trace!(target: "traffic", kind = ?self.kind, opcode, length);
+    }
+}
+
 impl Drop for Activity {
     fn drop(&mut self) {
         // Before the count falls, so that no moment looks both closed and long ago.
