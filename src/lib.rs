@@ -22,4 +22,6 @@ pub mod route;
 pub mod secret;
 pub mod serve;
 pub mod session;
+pub mod shell;
+pub mod ssh;
 pub mod workspace;

@@ -24,6 +24,7 @@ use crate::{
     listener::{self, Bound, Bounds, Door, Service, TlsError},
     reaper,
     session::{KeyError, Sessions, StateError},
+    ssh::{Approvals, HostKeyError, Ssh},
     workspace::{Instance, InstanceError, OpenError, Workspaces},
 };
 
@@ -74,6 +75,9 @@ pub enum ServeError {
     /// Our identity towards the engine can't be used.
     #[error(transparent)]
     Instance(#[from] InstanceError),
+    /// Our own SSH key can't be used.
+    #[error(transparent)]
+    HostKey(#[from] HostKeyError),
     /// The engine can't be reached.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -114,16 +118,18 @@ async fn run_with(config: Config) -> Result<(), ServeError> {
         .as_ref()
         .map(listener::server_config)
         .transpose()?;
-    let sessions = Sessions::new(
+    let sessions = Arc::new(Sessions::new(
         &config.session,
         crate::session::cookie_key(&config.state_dir)?,
-    )?;
+    )?);
+    let approvals = Arc::<Approvals>::default();
     let socket = admin::socket_path(&config.state_dir);
     let admin_socket = admin::bind(&socket).map_err(|source| ServeError::Admin {
         path: socket.clone(),
         source,
     })?;
     let bound = bind(&config)?;
+    let ssh_bound = bind_ssh(&config)?;
     let engine = Arc::new(Docker::connect(&config.engine).await?);
     let instance = Instance::load(&config.state_dir)?;
     let workspaces = Workspaces::open(engine, &config, instance, stop.clone()).await?;
@@ -134,12 +140,29 @@ async fn run_with(config: Config) -> Result<(), ServeError> {
         config.idle.clone(),
         stop.clone(),
     ));
+    if !ssh_bound.is_empty() {
+        let ssh = Ssh::new(
+            &config,
+            Arc::clone(&sessions),
+            workspaces.clone(),
+            Arc::clone(&approvals),
+        )?;
+        for listener in ssh_bound {
+            let serve = Arc::clone(&ssh).serve(listener, stop.clone(), GRACE);
+            tasks.spawn(async move {
+                if let Err(error) = serve.await {
+                    tracing::error!(%error, "an SSH listener failed");
+                }
+            });
+        }
+    }
     tasks.spawn(admin::serve(admin_socket, workspaces.clone(), stop.clone()));
     let bounds = Bounds::new(config.limits.clone(), config.listen.trusted_proxies.clone());
     let shared = Arc::new(Shared {
         config,
         sessions,
         workspaces,
+        approvals,
     });
     let mut threads = Vec::new();
     for (number, listeners) in bound.into_iter().enumerate() {
@@ -247,6 +270,22 @@ fn bind(config: &Config) -> Result<Vec<Vec<Bound>>, ServeError> {
         }
     }
     Ok(threads)
+}
+
+/// Binds the SSH listeners.
+fn bind_ssh(config: &Config) -> Result<Vec<std::net::TcpListener>, ServeError> {
+    let bind = |addr: &SocketAddr| {
+        let listen = |source| ServeError::Listen {
+            addr: *addr,
+            source,
+        };
+        let listener = std::net::TcpListener::bind(addr).map_err(listen)?;
+        listener.set_nonblocking(true).map_err(listen)?;
+        let addr = listener.local_addr().map_err(listen)?;
+        tracing::info!(%addr, door = "Ssh", "listening");
+        Ok(listener)
+    };
+    config.ssh.listen.iter().map(bind).collect()
 }
 
 /// Makes the state directory, readable by its owner alone.

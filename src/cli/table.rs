@@ -2,11 +2,12 @@
 
 use serde_json::Value;
 
-const COLUMNS: [(&str, &str); 7] = [
+const COLUMNS: [(&str, &str); 8] = [
     ("USER", "user"),
     ("STATE", "state"),
     ("APPS", "apps"),
     ("OPEN", "open"),
+    ("SSH", "ssh"),
     ("IDLE", "idle_seconds"),
     ("STOPS IN", "stops_in_seconds"),
     ("UPDATE", "update_pending"),
@@ -63,13 +64,13 @@ mod tests {
     #[test]
     fn a_table_lines_up() {
         let list = json!([{
-            "user": "alice", "state": "running", "apps": ["codespace", "jupyter"], "open": 2,
+            "user": "alice", "state": "running", "apps": ["codespace", "jupyter"], "open": 2, "ssh": 1,
             "idle_seconds": 90, "stops_in_seconds": null, "update_pending": true,
         }]);
         assert_eq!(
             workspaces(&list),
-            "USER   STATE    APPS               OPEN  IDLE    STOPS IN  UPDATE\n\
-             alice  running  codespace,jupyter  2     1m 30s  -         pending\n"
+            "USER   STATE    APPS               OPEN  SSH  IDLE    STOPS IN  UPDATE\n\
+             alice  running  codespace,jupyter  2     1    1m 30s  -         pending\n"
         );
     }
 }

@@ -19,7 +19,10 @@ pub struct Arguments {
     /// A session token (a bearer for API clients) or a hand-off token (for the callback).
     #[arg(long, value_enum, default_value = "session")]
     kind: Kind,
-    /// How long it is good for; a hand-off token at most 60s.
+    /// A password for SSH, in place of `--kind`.
+    #[arg(long, conflicts_with = "kind")]
+    ssh: bool,
+    /// How long it is good for; a hand-off token at most 60s, one for SSH at most 1h.
     #[arg(long, value_parser = humantime::parse_duration, default_value = "60s")]
     lifetime: Duration,
     /// The `state` that a hand-off token answers.
@@ -42,6 +45,7 @@ enum Kind {
 /// [`SignError`] if there is no such key or it can't sign.
 pub fn sign(arguments: &Arguments, config: &Config) -> Result<String, SignError> {
     let kind = match arguments.kind {
+        _ if arguments.ssh => TokenKind::Ssh,
         Kind::Session => TokenKind::Session,
         Kind::Handoff => TokenKind::Handoff,
     };

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Isolation, LogFormat, Prefix};
+use super::{Forward, Isolation, LogFormat, Prefix};
 
 /// Where a distribution's packages keep what must outlive a restart (FHS 5.8).
 pub const STATE_DIR: &str = "/var/lib/vestibule";
@@ -56,6 +56,18 @@ pub const READY_TIMEOUT: Duration = Duration::from_mins(1);
 pub const STOP_GRACE: Duration = Duration::from_secs(10);
 /// A break is shorter, an evening longer.
 pub const IDLE_TIMEOUT: Duration = Duration::from_mins(30);
+/// A removed key ends its connections within a minute.
+pub const SSH_RECHECK: Duration = Duration::from_mins(1);
+/// A day of work, and whoever left a terminal open logs in again.
+pub const SSH_MAX_AGE: Duration = Duration::from_hours(24);
+/// What people forward is a server of their own.
+pub const SSH_FORWARD: Forward = Forward::Localhost;
+/// VS Code opens some dozens, a browser behind `-D` up to a hundred.
+pub const SSH_CHANNELS: usize = 256;
+/// Each costs about 50 KiB and, while keys are exchanged, a millisecond of CPU.
+pub const SSH_UNAUTHENTICATED: usize = 1000;
+/// A class behind one address that logs in at the same moment.
+pub const SSH_UNAUTHENTICATED_EACH: usize = 250;
 /// A browser opens up to 6 for each tab over HTTP/1.1, one over HTTP/2.
 pub const CONNECTIONS: usize = 20_000;
 /// A university behind one address.

@@ -17,7 +17,7 @@ use super::{
     mistake::{ConfigErrors, Mistake, Read},
     node::{Node, Place, Table, Value, parse},
     section::{Reading, Section},
-    values, workspace,
+    ssh, values, workspace,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -93,6 +93,7 @@ pub(super) fn config(reading: &Reading, table: Table, base: &Path) -> Option<Con
     let own: Vec<&str> = keys::OWN_COOKIES.into_iter().chain(shared).collect();
     let apps = apps::apps(reading, top.section("apps"), &own);
     let idle = idle(top.section("idle"));
+    let ssh = ssh::ssh(top.section("ssh"), base);
     let limits = limits(top.section("limits"));
     let log = log(top.section("log"));
     top.finish();
@@ -105,6 +106,7 @@ pub(super) fn config(reading: &Reading, table: Table, base: &Path) -> Option<Con
         workspace,
         apps,
         idle,
+        ssh,
         limits,
         log,
         state_dir: state_dir.unwrap_or_else(|| PathBuf::from(defaults::STATE_DIR)),

@@ -5,6 +5,7 @@ use std::{collections::HashMap, time::Duration};
 use async_trait::async_trait;
 use bollard::{
     API_DEFAULT_VERSION,
+    container::LogOutput,
     errors::Error,
     exec::{StartExecOptions, StartExecResults},
     models::{
@@ -23,7 +24,9 @@ use futures_util::{
     stream::{self, BoxStream},
 };
 
-use super::{Container, ContainerSpec, Engine, EngineError, Event, Network, Run, shield};
+use super::{
+    Attached, Container, ContainerSpec, Engine, EngineError, Event, Network, Output, Run, shield,
+};
 use crate::config;
 
 /// The bridge option that lets containers on a network reach each other, or not
@@ -354,6 +357,33 @@ impl Engine for Docker {
             Ok(tail(&text).to_owned())
         };
         self.within(0, read).await
+    }
+
+    async fn attach(&self, id: &str, command: &[String]) -> Result<Attached, EngineError> {
+        let config = ExecConfig {
+            cmd: Some(command.to_vec()),
+            user: Some("1000:1000".to_owned()),
+            working_dir: Some("/home/user".to_owned()),
+            attach_stdin: Some(true),
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            ..Default::default()
+        };
+        let exec = self.within(0, self.api.create_exec(id, config)).await?.id;
+        let started = self.within(0, self.api.start_exec(&exec, None)).await?;
+        let StartExecResults::Attached { output, input } = started else {
+            return Err(EngineError::Refused("the command was not attached".into()));
+        };
+        let output = output.filter_map(async |part| match part {
+            Ok(LogOutput::StdOut { message }) => Some(Ok(Output::Out(message))),
+            Ok(LogOutput::StdErr { message }) => Some(Ok(Output::Err(message))),
+            Ok(_) => None,
+            Err(_) => Some(Err(EngineError::Unreachable)),
+        });
+        Ok(Attached {
+            input,
+            output: output.boxed(),
+        })
     }
 
     fn events(

@@ -6,10 +6,12 @@
 mod docker;
 mod shield;
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr, pin::Pin};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures_util::stream::BoxStream;
+use tokio::io::AsyncWrite;
 
 pub use docker::Docker;
 
@@ -123,6 +125,23 @@ pub enum Event {
     },
 }
 
+/// The near end of a command that runs in a container.
+pub struct Attached {
+    /// Its standard input, which ends when this is shut down or dropped.
+    pub input: Pin<Box<dyn AsyncWrite + Send>>,
+    /// What it writes, until it ends.
+    pub output: BoxStream<'static, Result<Output, EngineError>>,
+}
+
+/// Something that a command wrote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// On standard output.
+    Out(Bytes),
+    /// On standard error.
+    Err(Bytes),
+}
+
 /// What workspaces need of a container engine.
 #[async_trait]
 pub trait Engine: Send + Sync + 'static {
@@ -160,6 +179,10 @@ pub trait Engine: Send + Sync + 'static {
     async fn exec_ended(&self, exec: &str) -> Result<Option<i64>, EngineError>;
     /// Runs a command to its end and returns the last 16 KiB of its output.
     async fn output(&self, id: &str, command: &[String]) -> Result<String, EngineError>;
+    /// Runs a command in a running container as the workspace's user (uid and gid 1000) in
+    /// `/home/user`, with its standard input and output at hand. The engine never ends it by
+    /// itself: the command has to end when its input does.
+    async fn attach(&self, id: &str, command: &[String]) -> Result<Attached, EngineError>;
     /// What happened to containers with this label value since a time (Unix seconds) and happens
     /// from now on; it ends with the connection to the engine.
     fn events(

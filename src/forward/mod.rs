@@ -8,7 +8,6 @@ mod body;
 mod cookies;
 mod error;
 mod fields;
-mod frames;
 mod location;
 mod pool;
 mod request;
@@ -18,7 +17,7 @@ mod tunnel;
 mod upload;
 mod websocket;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{any::Any, net::SocketAddr, sync::Arc};
 
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::{Body as _, Incoming};
@@ -27,7 +26,6 @@ use tokio_util::sync::CancellationToken;
 pub use self::{
     body::Body,
     error::ForwardError,
-    frames::Frame,
     pool::Pool,
     request::{ClientInfo, ForRequest},
     response::ForResponse,
@@ -53,24 +51,6 @@ pub struct Destination<'a> {
     pub response: ForResponse<'a>,
 }
 
-/// Which way bytes go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    /// From the client to the app.
-    Up,
-    /// From the app to the client.
-    Down,
-}
-
-/// Held as long as an answer or a WebSocket lasts, and told what passes through a WebSocket.
-/// Every frame waits for it: it does no more than count.
-pub trait Guard: 'static {
-    /// So many bytes came, frame headers among them.
-    fn passed(&mut self, direction: Direction, bytes: usize);
-    /// The client began a frame.
-    fn client_frame(&mut self, frame: Frame);
-}
-
 impl Pool {
     /// Sends a request to an app. `guard` is dropped at the end of the answer's body, or of the
     /// tunnel that the answer opens.
@@ -81,7 +61,7 @@ impl Pool {
         &self,
         request: Request<Incoming>,
         to: Destination<'_>,
-        guard: impl Guard,
+        guard: impl Any,
     ) -> Result<Response<Body>, ForwardError> {
         // Cancel-safe: a connection whose answer was not waited for is not used again.
         tokio::select! {
@@ -94,7 +74,7 @@ impl Pool {
         &self,
         request: Request<Incoming>,
         to: &Destination<'_>,
-        guard: impl Guard,
+        guard: impl Any,
     ) -> Result<Response<Body>, ForwardError> {
         let (mut parts, incoming) = request.into_parts();
         if websocket::is_handshake(&parts) {

@@ -1,7 +1,8 @@
 //! Two byte streams joined, untouched. Buffers exist only while bytes are in flight, so that
-//! an idle socket costs next to nothing. The frames in them are followed, never held.
+//! an idle socket costs next to nothing.
 
 use std::{
+    any::Any,
     cell::RefCell,
     io,
     pin::Pin,
@@ -15,8 +16,6 @@ use tokio::{
     time::{Sleep, sleep},
 };
 use tokio_util::sync::CancellationToken;
-
-use super::{Direction, Guard, frames::Frames};
 
 /// How much is read at once.
 const CHUNK: usize = 32 * 1024;
@@ -38,19 +37,11 @@ struct Way {
     dirty: bool,
     ended: bool,
     shut: bool,
-    frames: Frames,
 }
 
 impl Way {
-    /// Moves what there is, and lets `follow` see each piece that was read. Ready once this
-    /// direction has ended.
-    fn poll<R, W>(
-        &mut self,
-        cx: &mut Context<'_>,
-        from: &mut R,
-        to: &mut W,
-        mut follow: impl FnMut(&mut Frames, &[u8]),
-    ) -> Poll<io::Result<()>>
+    /// Moves what there is. Ready once this direction has ended.
+    fn poll<R, W>(&mut self, cx: &mut Context<'_>, from: &mut R, to: &mut W) -> Poll<io::Result<()>>
     where
         R: AsyncRead + Unpin,
         W: AsyncWrite + Unpin,
@@ -76,7 +67,6 @@ impl Way {
                 ready!(Pin::new(&mut *from).poll_read(cx, &mut read))?;
                 let mut bytes = read.filled();
                 self.ended = bytes.is_empty();
-                follow(&mut self.frames, bytes);
                 while !bytes.is_empty() {
                     match Pin::new(&mut *to).poll_write(cx, bytes) {
                         Poll::Ready(written) => {
@@ -108,38 +98,29 @@ impl Way {
     }
 }
 
-/// Joins `client` and `app` until both have ended, one broke, or `closed` is cancelled. `guard`
-/// is told what passes, and dropped at the end.
+/// Joins `client` and `app` until both have ended, one broke, or `closed` is cancelled.
 /// A plain function that returns its future: an async one would hold its arguments twice.
-pub fn join<A, B, G>(
+pub fn join<A, B>(
     mut client: A,
     mut app: B,
     closed: CancellationToken,
-    mut guard: G,
+    guard: Box<dyn Any>,
 ) -> impl Future<Output = io::Result<()>>
 where
     A: AsyncRead + AsyncWrite + Unpin,
     B: AsyncRead + AsyncWrite + Unpin,
-    G: Guard,
 {
     let (mut up, mut down) = (Way::default(), Way::default());
     let mut closed = Box::pin(closed.cancelled_owned());
     let mut linger: Option<Pin<Box<Sleep>>> = None;
     std::future::poll_fn(move |cx| {
+        let _held = &guard;
         if closed.as_mut().poll(cx).is_ready() {
             // The client is told; the app is gone.
             return Pin::new(&mut client).poll_shutdown(cx);
         }
-        let from_client = |frames: &mut Frames, bytes: &[u8]| {
-            guard.passed(Direction::Up, bytes.len());
-            frames.feed(bytes, |frame| guard.client_frame(frame));
-        };
-        let up_ended = up.poll(cx, &mut client, &mut app, from_client)?.is_ready();
-        let from_app = |frames: &mut Frames, bytes: &[u8]| {
-            guard.passed(Direction::Down, bytes.len());
-            frames.feed(bytes, |_| {});
-        };
-        let down_ended = down.poll(cx, &mut app, &mut client, from_app)?.is_ready();
+        let up_ended = up.poll(cx, &mut client, &mut app)?.is_ready();
+        let down_ended = down.poll(cx, &mut app, &mut client)?.is_ready();
         if up_ended && down_ended {
             return Poll::Ready(Ok(()));
         }

@@ -1,5 +1,7 @@
 //! The handshake of a WebSocket (RFC 6455, and RFC 8441 over HTTP/2); then a tunnel.
 
+use std::any::Any;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http::{
@@ -11,7 +13,7 @@ use hyper::{body::Incoming, client::conn::http1, ext::Protocol, upgrade};
 use hyper_util::rt::TokioIo;
 
 use super::{
-    Body, Destination, ForwardError, Guard, body::Lease, pool::connect, request, response, tunnel,
+    Body, Destination, ForwardError, body::Lease, pool::connect, request, response, tunnel,
 };
 
 /// Added to the key before it is hashed (RFC 6455 1.3).
@@ -28,7 +30,7 @@ pub fn is_handshake(head: &Parts) -> bool {
 pub async fn open(
     mut request: Request<Incoming>,
     to: &Destination<'_>,
-    guard: impl Guard,
+    guard: impl Any,
 ) -> Result<Response<Body>, ForwardError> {
     let client = upgrade::on(&mut request);
     let (mut parts, _) = request.into_parts();
@@ -83,7 +85,7 @@ pub async fn open(
         let ended = match joined {
             Ok((client, app)) => {
                 let (client, app) = (TokioIo::new(client), TokioIo::new(app));
-                tunnel::join(client, app, closed, guard).await
+                tunnel::join(client, app, closed, Box::new(guard)).await
             }
             Err(error) => return tracing::debug!(%error, "a WebSocket was not taken up"),
         };

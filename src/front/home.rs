@@ -1,12 +1,14 @@
 //! A user's own page: what their workspace does, and what they can do with it.
 
+use std::time::Duration;
+
 use http::{Response, StatusCode};
 
 use super::{Front, answer::Refusal, reply};
 use crate::{
     forward::Body,
     names::Username,
-    pages::{self, HomeApp},
+    pages::{self, HomeApp, HomeSsh},
     session::Entry,
     workspace::{StopError, StopReason},
 };
@@ -36,6 +38,7 @@ pub fn page(front: &Front, entry: &Entry) -> Response<Body> {
         stops_in,
         update_pending: status.update_pending,
         can_stop: matches!(status.state, "running" | "paused"),
+        ssh: ssh(front, user),
         notice: None,
     });
     reply::page(StatusCode::OK, html)
@@ -48,6 +51,24 @@ pub async fn stop(front: &Front, user: &Username) -> Result<Response<Body>, Refu
         Ok(()) | Err(StopError::NoContainer(_)) => Ok(reply::see_other("/")),
         Err(error) => Err(Refusal::Stop(error)),
     }
+}
+
+/// How long a password on the page is good for.
+const PASSWORD: Duration = Duration::from_mins(5);
+
+fn ssh(front: &Front, user: &Username) -> Option<HomeSsh> {
+    let config = &front.shared.config;
+    let port = config.ssh.listen.first()?.port();
+    let authority = &config.site.authority;
+    let host = authority
+        .rsplit_once(':')
+        .filter(|(_, port)| port.bytes().all(|c| c.is_ascii_digit()))
+        .map_or(authority.as_str(), |(host, _)| host);
+    let host = host.trim_matches(['[', ']']);
+    Some(HomeSsh {
+        command: format!("ssh -p {port} {user}@{host}"),
+        token: front.shared.sessions.ssh_token(user, PASSWORD),
+    })
 }
 
 fn sentence(state: &str) -> &'static str {

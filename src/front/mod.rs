@@ -5,11 +5,11 @@
 
 mod answer;
 mod head;
-mod held;
 mod home;
 mod login;
 mod progress;
 mod reply;
+mod terminal;
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -17,7 +17,7 @@ use http::{HeaderName, HeaderValue, Method, Request, Response, Uri, request::Par
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout};
 
-use self::{answer::Refusal, held::Held};
+use self::answer::Refusal;
 use crate::{
     config::{App, Config, Prefix},
     forward::{Body, ClientInfo, Destination, ForRequest, ForResponse, Pool},
@@ -26,6 +26,7 @@ use crate::{
     route::{Route, RouteError, Target, route},
     secret,
     session::{Credential, Entry, Sessions},
+    ssh::Approvals,
     workspace::{ActivityKind, Phase, Upstream, Workspaces},
 };
 
@@ -34,9 +35,11 @@ pub struct Shared {
     /// What the operator set.
     pub config: Config,
     /// Who may enter.
-    pub sessions: Sessions,
+    pub sessions: Arc<Sessions>,
     /// What they enter.
     pub workspaces: Workspaces,
+    /// Terminals that wait to be let in.
+    pub approvals: Arc<Approvals>,
 }
 
 /// Answers the requests of one thread.
@@ -143,7 +146,7 @@ impl Front {
         head: &Parts,
         own: Route,
     ) -> Result<Response<Body>, Refusal> {
-        let post = matches!(own, Route::Logout | Route::Stop);
+        let post = matches!(own, Route::Logout | Route::Stop | Route::SshAnswer { .. });
         let fits = if post {
             head.method == Method::POST
         } else {
@@ -175,9 +178,15 @@ impl Front {
             _ => None,
         };
         let Some(entry) = self.enter(asker, head, target)? else {
-            return login::redirect(self, head, "/");
+            let back = match &own {
+                Route::Ssh(_) => head.uri.path(),
+                _ => "/",
+            };
+            return login::redirect(self, head, back);
         };
         match own {
+            Route::Ssh(code) => Ok(terminal::page(self, &entry, &code)),
+            Route::SshAnswer { code, allow } => Ok(terminal::answer(self, &entry, &code, allow)),
             Route::Stop => home::stop(self, &entry.claims.user).await,
             Route::Progress(target) => Ok(progress::stream(self, &target)),
             _ => Ok(home::page(self, &entry)),
@@ -340,7 +349,7 @@ impl Front {
                 frame_ancestors: &config.site.frame_ancestors,
             },
         };
-        let guard = Held(upstream.activity(kind));
+        let guard = upstream.activity(kind);
         let error = match self.pool.send(request, to, guard).await {
             Ok(response) => return Ok(response),
             Err(error) => error,

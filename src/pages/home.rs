@@ -25,6 +25,8 @@ pub struct Home<'a> {
     pub update_pending: bool,
     /// Whether there is anything to stop.
     pub can_stop: bool,
+    /// How to come in by SSH, if one can.
+    pub ssh: Option<HomeSsh>,
     /// Something that was just done, as a sentence.
     pub notice: Option<&'a str>,
 }
@@ -38,6 +40,15 @@ pub struct HomeApp<'a> {
     pub href: String,
     /// Whether it runs.
     pub up: bool,
+}
+
+/// The way in by SSH.
+#[derive(Clone, Debug)]
+pub struct HomeSsh {
+    /// What to type.
+    pub command: String,
+    /// A password that is good for some minutes.
+    pub token: String,
 }
 
 /// A user's own page.
@@ -100,6 +111,7 @@ mod tests {
                 stops_in: None,
                 update_pending: false,
                 can_stop: false,
+                ssh: None,
                 notice: None,
             });
             assert!(page.contains(shown), "{page}");

@@ -56,6 +56,7 @@ fn every_page(text: &str) -> Vec<Html> {
             stops_in: Some(text.to_owned()),
             update_pending: true,
             can_stop: true,
+            ssh: None,
             notice: Some(text),
         }),
     ]

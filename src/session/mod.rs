@@ -39,7 +39,7 @@ use self::{
     keys::VerifyingKey,
     memory::{Memory, UsedIds},
 };
-use crate::{config, secret::Secret};
+use crate::{config, names::Username, secret::Secret};
 
 /// How many tokens of one kind a request may offer before the rest is ignored: enough for
 /// leftovers, too few to have us check signatures all day.
@@ -219,6 +219,33 @@ impl Sessions {
         self.used
             .take(handoff.id, handoff.ends, claims::unix(now))?;
         Ok(Handoff::Login(Arc::new(handoff.claims)))
+    }
+
+    /// The claims of a password for SSH, signed by the web application or printed by us.
+    ///
+    /// # Errors
+    /// [`Denied::Refused`] for any other text.
+    pub fn ssh(&self, token: &str) -> Result<Claims, Denied> {
+        let now = SystemTime::now();
+        let hash = memory::hash(token::SSH, token);
+        let web = token::open(token, token::SSH, &self.web_keys)
+            .and_then(|payload| self.rules.for_ssh().ssh(&payload, &hash, now));
+        let own = || {
+            let payload = token::open(token, token::SSH, &self.cookie_keys)?;
+            self.cookie_rules.for_ssh().ssh(&payload, &hash, now)
+        };
+        web.or_else(|_| own())
+            .map_err(|reason| Denied::Refused { reason })
+    }
+
+    /// A password for SSH for somebody who is logged in.
+    pub fn ssh_token(&self, user: &Username, lifetime: Duration) -> String {
+        sign::ssh_token(
+            &self.cookie_key,
+            &self.cookie_rules.for_ssh(),
+            user,
+            lifetime,
+        )
     }
 
     /// The `Set-Cookie` value that begins a session of ours with these claims.

@@ -7,7 +7,7 @@ use jsonwebtoken::{EncodingKey, crypto};
 use serde_json::{Map, Value, json};
 
 use super::{
-    claims::{Claims, HANDOFF_SECONDS, Rules, unix},
+    claims::{Claims, HANDOFF_SECONDS, Rules, SSH_SECONDS, ssh_audience, unix},
     keys::{self, KeyError},
     token,
 };
@@ -24,6 +24,8 @@ pub enum TokenKind {
     Session,
     /// A hand-off to the callback.
     Handoff,
+    /// A password for SSH.
+    Ssh,
 }
 
 /// A token can't be signed.
@@ -72,6 +74,11 @@ pub fn sign(
     let (typ, longest) = match kind {
         TokenKind::Session => (token::SESSION, 10 * 365 * 24 * 60 * 60),
         TokenKind::Handoff => (token::HANDOFF, HANDOFF_SECONDS),
+        TokenKind::Ssh => (token::SSH, SSH_SECONDS),
+    };
+    let audience = match kind {
+        TokenKind::Ssh => ssh_audience(&config.audience),
+        TokenKind::Session | TokenKind::Handoff => config.audience.clone(),
     };
     let seconds = lifetime.as_secs();
     if !(1..=longest).contains(&seconds) {
@@ -80,7 +87,7 @@ pub fn sign(
     let now = unix(SystemTime::now());
     let mut payload = object(json!({
         "sub": user.as_str(),
-        "aud": config.audience,
+        "aud": audience,
         "iat": now,
         "exp": now + seconds,
         "jti": random_id(),
@@ -117,6 +124,26 @@ pub(super) fn cookie_token(
     }
     let key = EncodingKey::from_secret(key.expose());
     compact(token::COOKIE, None, payload, &key, Algorithm::Hs256)
+        .expect("an HMAC can be made of any text with any key")
+}
+
+/// A password for SSH of our own making.
+pub(super) fn ssh_token(
+    key: &Secret,
+    rules: &Rules,
+    user: &Username,
+    lifetime: Duration,
+) -> String {
+    let now = unix(SystemTime::now());
+    let payload = object(json!({
+        "sub": user.as_str(),
+        "aud": rules.audience,
+        "iat": now,
+        "exp": now + lifetime.as_secs(),
+        "jti": random_id(),
+    }));
+    let key = EncodingKey::from_secret(key.expose());
+    compact(token::SSH, None, payload, &key, Algorithm::Hs256)
         .expect("an HMAC can be made of any text with any key")
 }
 

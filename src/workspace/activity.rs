@@ -17,6 +17,8 @@ pub enum ActivityKind {
     Request,
     /// A WebSocket, until it is closed.
     Socket,
+    /// A channel of an SSH connection, until it is closed.
+    Ssh,
 }
 
 /// What is open in one workspace, and when the last thing was asked for or closed. Time is
@@ -26,6 +28,7 @@ pub struct Clock {
     began: Instant,
     requests: AtomicUsize,
     sockets: AtomicUsize,
+    ssh: AtomicUsize,
     /// Milliseconds since `began`.
     last: AtomicU64,
 }
@@ -36,6 +39,7 @@ impl Default for Clock {
             began: Instant::now(),
             requests: AtomicUsize::new(0),
             sockets: AtomicUsize::new(0),
+            ssh: AtomicUsize::new(0),
             last: AtomicU64::new(0),
         }
     }
@@ -58,9 +62,15 @@ impl Clock {
         }
     }
 
-    /// How many requests and sockets are open.
+    /// How many requests, sockets and SSH channels are open.
     pub fn open_count(&self) -> usize {
-        self.requests.load(Ordering::Relaxed) + self.sockets.load(Ordering::Relaxed)
+        let open = self.requests.load(Ordering::Relaxed) + self.sockets.load(Ordering::Relaxed);
+        open + self.ssh_count()
+    }
+
+    /// How many SSH channels are open.
+    pub fn ssh_count(&self) -> usize {
+        self.ssh.load(Ordering::Relaxed)
     }
 
     /// How long nothing has been open or asked for; zero while something is open.
@@ -76,6 +86,7 @@ impl Clock {
         match kind {
             ActivityKind::Request => &self.requests,
             ActivityKind::Socket => &self.sockets,
+            ActivityKind::Ssh => &self.ssh,
         }
     }
 }
@@ -85,14 +96,6 @@ impl Clock {
 pub struct Activity {
     clock: Arc<Clock>,
     kind: ActivityKind,
-}
-
-impl Activity {
-    /// A WebSocket's client sent a frame with a payload of `length` bytes.
-    pub fn client_frame(&self, opcode: u8, length: u64) {
-        // With their times, such lines are what the traces under tests/traces are made of.
-        tracing::trace!(target: "traffic", kind = ?self.kind, opcode, length);
-    }
 }
 
 impl Drop for Activity {

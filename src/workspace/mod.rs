@@ -7,6 +7,7 @@
 mod activity;
 mod app;
 mod container;
+mod enter;
 mod follow;
 mod instance;
 mod network;
@@ -42,6 +43,7 @@ use crate::{
 
 pub use self::{
     activity::{Activity, ActivityKind},
+    enter::{Entering, Inside},
     instance::{Instance, InstanceError},
     network::OpenError,
     phase::{Cause, Failure, Phase, Step, StopError, StopReason},

@@ -13,7 +13,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{activity::Clock, phase::Phase, upstream::Upstream};
+use super::{activity::Clock, enter::Entering, phase::Phase, upstream::Upstream};
 use crate::{
     engine::{Container, Run},
     names::{AppName, Username},
@@ -40,6 +40,8 @@ pub struct State {
     /// When it last ran out of memory.
     pub out_of_memory: Option<Instant>,
     pub slots: BTreeMap<AppName, Slot>,
+    /// The start without an app that is under way, or was the last one.
+    pub entering: Option<watch::Receiver<Entering>>,
 }
 
 /// What the container does.

@@ -17,8 +17,10 @@ pub struct Status {
     pub state: &'static str,
     /// The apps that run.
     pub apps: Vec<String>,
-    /// How many requests and sockets are open.
+    /// How many requests, sockets and SSH channels are open.
     pub open: usize,
+    /// How many of them are SSH channels.
+    pub ssh: usize,
     /// For how long nothing has been open or asked for, if it runs.
     pub idle_seconds: Option<u64>,
     /// When it will be stopped if it stays as quiet.
@@ -64,6 +66,7 @@ impl Workspaces {
             },
             apps: up.map(|(app, _)| app.to_string()).collect(),
             open: workspace.clock.open_count(),
+            ssh: workspace.clock.ssh_count(),
             idle_seconds: quiet.map(|quiet| quiet.as_secs()),
             stops_in_seconds: left.map(|(quiet, limit)| limit.saturating_sub(quiet).as_secs()),
             update_pending: state.spec.is_some() && state.spec != self.fingerprint(),

@@ -25,6 +25,7 @@ mod idle;
 mod routing;
 mod sessions;
 mod sockets;
+mod ssh;
 mod starts;
 mod streams;
 mod tenants;
