@@ -63,6 +63,11 @@ impl Clock {
         self.requests.load(Ordering::Relaxed) + self.sockets.load(Ordering::Relaxed)
     }
 
+    /// How many sockets are open.
+    pub fn sockets(&self) -> usize {
+        self.sockets.load(Ordering::Relaxed)
+    }
+
     /// How long nothing has been open or asked for; zero while something is open.
     pub fn quiet_for(&self) -> Duration {
         if self.open_count() > 0 {
@@ -85,6 +90,14 @@ impl Clock {
 pub struct Activity {
     clock: Arc<Clock>,
     kind: ActivityKind,
+}
+
+impl Activity {
+    /// A WebSocket's client sent a frame with a payload of `length` bytes.
+    pub fn client_frame(&self, opcode: u8, length: u64) {
+        // With their times, such lines are what the traces under tests/traces are made of.
+        tracing::trace!(target: "traffic", kind = ?self.kind, opcode, length);
+    }
 }
 
 impl Drop for Activity {

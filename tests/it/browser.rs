@@ -63,3 +63,10 @@ async fn a_user_goes_from_a_django_login_to_an_editor_and_a_notebook_and_past_ev
     assert_eq!(ides(&world, &container), [1, 1]);
     play(&world, "reload.mjs");
 }
+
+#[tokio::test]
+async fn the_home_page_tells_what_is_and_keeps_up_with_it() {
+    let world = World::start("").await;
+    world.open_the_site().await;
+    play(&world, "home.mjs");
+}
