@@ -109,7 +109,7 @@ impl Refusal {
 }
 
 /// Writes the answer to a refusal, and what there is to log about it.
-pub fn refuse(refusal: &Refusal, asker: &Asker, site: &Site) -> Response<Body> {
+pub fn refuse(refusal: &Refusal, asker: &Asker<'_>, site: &Site) -> Response<Body> {
     let told = tell(refusal);
     log(refusal, &told, asker);
     let mut response = if asker.html {
@@ -267,7 +267,7 @@ fn tell(refusal: &Refusal) -> Problem {
 }
 
 /// Refusals are audited, our own failures warned of; what is part of everyday use is neither.
-fn log(refusal: &Refusal, told: &Problem, asker: &Asker) {
+fn log(refusal: &Refusal, told: &Problem, asker: &Asker<'_>) {
     let (id, client) = (&asker.request_id, asker.client);
     match refusal {
         Refusal::Starting { .. }
@@ -318,7 +318,7 @@ fn failure_status(cause: &Cause) -> StatusCode {
 }
 
 /// A refusal as a page.
-fn person(refusal: &Refusal, told: &Problem, asker: &Asker, site: &Site) -> pages::Html {
+fn person(refusal: &Refusal, told: &Problem, asker: &Asker<'_>, site: &Site) -> pages::Html {
     match refusal {
         Refusal::Starting {
             target,

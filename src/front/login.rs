@@ -44,7 +44,7 @@ pub async fn redirect(front: &Front, head: &Parts, next: &str) -> Result<Respons
 /// [`Refusal::Handoff`] for any other token.
 pub async fn callback(
     front: &Front,
-    asker: &Asker,
+    asker: &Asker<'_>,
     head: &Parts,
 ) -> Result<Response<Body>, Refusal> {
     let next = head::query_value(&head.uri, "next").and_then(|next| session::safe_next(&next));
@@ -87,7 +87,7 @@ pub async fn callback(
 
 /// Ends the session of this browser, if there is one: not the cookie alone, but whatever is
 /// open by it, and its use by anybody who has a copy.
-pub async fn logout(front: &Front, asker: &Asker, head: &Parts) -> Response<Body> {
+pub async fn logout(front: &Front, asker: &Asker<'_>, head: &Parts) -> Response<Body> {
     if let Ok(entry) = front.shared.sessions.authenticate(&head.headers) {
         end(front, asker, entry.live).await;
     }
@@ -99,7 +99,7 @@ pub async fn logout(front: &Front, asker: &Asker, head: &Parts) -> Response<Body
     response
 }
 
-async fn end(front: &Front, asker: &Asker, live: Arc<Live>) {
+async fn end(front: &Front, asker: &Asker<'_>, live: Arc<Live>) {
     let Claims { user, session, .. } = &live.claims;
     tracing::info!(
         target: "audit",

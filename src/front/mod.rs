@@ -32,7 +32,7 @@ use crate::{
     names::AppName,
     route::{Route, RouteError, Target, route},
     secret,
-    session::{Credential, Denied, Entry, Reason, Sessions},
+    session::{Credential, Denied, Entry, Last, Reason, Sessions},
     workspace::{ActivityKind, Phase, Upstream, Workspaces},
 };
 
@@ -61,7 +61,7 @@ pub struct Front {
 }
 
 /// What the steps know of who asks.
-struct Asker {
+struct Asker<'a> {
     /// Names this request in the log, to the upstream and on error pages.
     request_id: String,
     /// The client's own address.
@@ -70,12 +70,15 @@ struct Asker {
     navigation: bool,
     /// Whether a refusal should be a page.
     html: bool,
+    /// What the connection's last request was let in by.
+    last: &'a Last,
 }
 
 impl Handler for Front {
     type Body = Body;
+    type Connection = Last;
 
-    async fn handle(&self, peer: Peer, request: Request<Incoming>) -> Response<Body> {
+    async fn handle(&self, peer: Peer, last: &Last, request: Request<Incoming>) -> Response<Body> {
         let began = Instant::now();
         let (method, uri) = (request.method().clone(), request.uri().clone());
         let (head, body) = request.into_parts();
@@ -85,6 +88,7 @@ impl Handler for Front {
             client: head::client(&head.headers, peer.addr, trusted),
             navigation: head::is_navigation(&head),
             html: head::accepts_html(&head.headers),
+            last,
         };
         let app = self.meter.app(uri.path());
         let answer = pin!(self.answer(peer, &asker, head, body));
@@ -126,7 +130,7 @@ impl Front {
     async fn answer(
         &self,
         peer: Peer,
-        asker: &Asker,
+        asker: &Asker<'_>,
         head: Parts,
         body: Incoming,
     ) -> Result<Response<Body>, Refusal> {
@@ -161,7 +165,7 @@ impl Front {
     }
 
     /// The answer to a refusal.
-    fn refuse(&self, refusal: &Refusal, asker: &Asker) -> Response<Body> {
+    fn refuse(&self, refusal: &Refusal, asker: &Asker<'_>) -> Response<Body> {
         if let Some(reason) = refusal.denial() {
             self.shared.metrics.rare.denied(reason);
         }
@@ -171,7 +175,7 @@ impl Front {
     /// Our own pages, most of them for a signed-in user alone.
     async fn own(
         &self,
-        asker: &Asker,
+        asker: &Asker<'_>,
         head: &Parts,
         own: Route,
     ) -> Result<Response<Body>, Refusal> {
@@ -220,17 +224,17 @@ impl Front {
     /// Who asks, and whether they may come in here: `None` is a person who must log in first.
     async fn enter(
         &self,
-        asker: &Asker,
+        asker: &Asker<'_>,
         head: &Parts,
         target: Option<&Target>,
     ) -> Result<Option<Entry>, Refusal> {
         let site = &self.shared.config.site;
         let sessions = &self.shared.sessions;
-        let mut found = sessions.authenticate(&head.headers);
+        let mut found = sessions.authenticate_next(&head.headers, asker.last);
         if let Err(denied) = &found
             && sessions.learn_keys(denied).await
         {
-            found = sessions.authenticate(&head.headers);
+            found = sessions.authenticate_next(&head.headers, asker.last);
         }
         let entry = match found {
             Ok(entry) => entry,
@@ -265,7 +269,7 @@ impl Front {
     /// The running app. Only a navigation starts one; whatever else asks costs nothing.
     async fn reach(
         &self,
-        asker: &Asker,
+        asker: &Asker<'_>,
         here: impl FnOnce() -> String,
         target: &Target,
         entry: &Entry,
@@ -317,7 +321,7 @@ impl Front {
     /// Hands the request on, and the answer back.
     async fn forward(
         &self,
-        asker: &Asker,
+        asker: &Asker<'_>,
         request: Request<Incoming>,
         target: &Target,
         entry: &Entry,
@@ -402,7 +406,7 @@ fn path_and_query(uri: &Uri) -> String {
 }
 
 /// Where a person is sent again; programs are not.
-fn again(asker: &Asker, uri: &Uri) -> Option<String> {
+fn again(asker: &Asker<'_>, uri: &Uri) -> Option<String> {
     asker.navigation.then(|| path_and_query(uri))
 }
 
