@@ -26,6 +26,8 @@ pub struct ClientInfo<'a> {
 /// What a request needs to become an upstream's.
 #[derive(Clone, Copy)]
 pub struct ForRequest<'a> {
+    /// What is asked for, in the one spelling that was judged.
+    pub uri: &'a Uri,
     /// Who asks.
     pub client: ClientInfo<'a>,
     /// `/<app>/<user>`, without a slash at the end.
@@ -122,7 +124,7 @@ pub fn write(
     let framing = framing(&parts.headers, &parts.method, ask)?;
     out.extend_from_slice(parts.method.as_str().as_bytes());
     out.push(b' ');
-    write_path(&parts.uri, to, out)?;
+    write_path(to, out)?;
     out.extend_from_slice(b" HTTP/1.1\r\n");
     write_client(to, out)?;
     for (name, value) in to.set_headers {
@@ -170,8 +172,8 @@ fn line(out: &mut Vec<u8>, name: &str, value: &[u8]) {
 }
 
 /// The path and query as the upstream sees them.
-fn write_path(uri: &Uri, to: &ForRequest<'_>, out: &mut Vec<u8>) -> Result<(), HeadError> {
-    let seen = uri.path_and_query().ok_or(HeadError::OutsidePrefix)?;
+fn write_path(to: &ForRequest<'_>, out: &mut Vec<u8>) -> Result<(), HeadError> {
+    let seen = to.uri.path_and_query().ok_or(HeadError::OutsidePrefix)?;
     let rest = seen.path().strip_prefix(to.prefix);
     if !rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
         return Err(HeadError::OutsidePrefix);

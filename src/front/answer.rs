@@ -7,7 +7,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 
 use super::{
     Asker,
-    head::HeadError,
+    head::{self, HeadError},
     reply::{self, Problem},
 };
 use crate::{
@@ -112,7 +112,7 @@ impl Refusal {
 pub fn refuse(refusal: &Refusal, asker: &Asker<'_>, site: &Site) -> Response<Body> {
     let told = tell(refusal);
     log(refusal, &told, asker);
-    let mut response = if asker.html {
+    let mut response = if head::accepts_html(&asker.head.headers) {
         reply::page(told.status, person(refusal, &told, asker, site))
     } else {
         reply::problem(&told, &asker.request_id)

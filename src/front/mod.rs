@@ -62,16 +62,26 @@ pub struct Front {
 
 /// What the steps know of who asks.
 struct Asker<'a> {
+    /// What was asked.
+    head: &'a Parts,
     /// Names this request in the log, to the upstream and on error pages.
     request_id: String,
     /// The client's own address.
     client: IpAddr,
-    /// Whether a person is going somewhere, so that pages and redirects are welcome.
-    navigation: bool,
-    /// Whether a refusal should be a page.
-    html: bool,
     /// What the connection's last request was let in by.
     last: &'a Last,
+}
+
+impl Asker<'_> {
+    /// Whether a person is going somewhere, so that pages and redirects are welcome.
+    fn is_navigation(&self) -> bool {
+        head::is_navigation(self.head)
+    }
+
+    fn path_and_query(&self) -> String {
+        let path = self.head.uri.path_and_query();
+        path.map(ToString::to_string).unwrap_or_default()
+    }
 }
 
 impl Handler for Front {
@@ -80,18 +90,16 @@ impl Handler for Front {
 
     async fn handle(&self, peer: Peer, last: &Last, request: Request<Incoming>) -> Response<Body> {
         let began = Instant::now();
-        let (method, uri) = (request.method().clone(), request.uri().clone());
         let (head, body) = request.into_parts();
         let trusted = &self.shared.config.listen.trusted_proxies;
         let asker = Asker {
             request_id: self.request_id(),
             client: head::client(&head.headers, peer.addr, trusted),
-            navigation: head::is_navigation(&head),
-            html: head::accepts_html(&head.headers),
             last,
+            head: &head,
         };
-        let app = self.meter.app(uri.path());
-        let answer = pin!(self.answer(peer, &asker, head, body));
+        let app = self.meter.app(head.uri.path());
+        let answer = pin!(self.answer(peer, &asker, body));
         let (answered, spent) = metrics::spent(answer).await;
         let response = answered.unwrap_or_else(|refusal| self.refuse(&refusal, &asker));
         self.meter.answered(app, response.status(), spent);
@@ -99,8 +107,8 @@ impl Handler for Front {
             status: response.status(),
             request_id: &asker.request_id,
             client: asker.client,
-            method: &method,
-            path: uri.path(),
+            method: &head.method,
+            path: head.uri.path(),
             elapsed: began.elapsed(),
         });
         response
@@ -131,37 +139,27 @@ impl Front {
         &self,
         peer: Peer,
         asker: &Asker<'_>,
-        head: Parts,
         body: Incoming,
     ) -> Result<Response<Body>, Refusal> {
-        let config = &self.shared.config;
+        let (config, head) = (&self.shared.config, asker.head);
         if !head::may_use(peer.door, peer.addr, &config.listen.trusted_proxies) {
             return Err(Refusal::NotAProxy);
         }
         if peer.door == Door::Redirect {
             return Ok(reply::to_https(&config.site.origin, &head.uri));
         }
-        head::check(&head, &config.site.authority)?;
+        head::check(head, &config.site.authority)?;
         let known = |app: &AppName| config.apps.contains_key(app);
         let target = match route(head.uri.path(), known)? {
             Route::App(target) => target,
             Route::AddSlash(target) => return Ok(reply::add_slash(&target, &head.uri)),
-            own => return self.own(asker, &head, own).await,
+            own => return self.own(asker, own).await,
         };
-        let Some(entry) = self.enter(asker, &head, Some(&target)).await? else {
-            return login::redirect(self, &head, &path_and_query(&head.uri)).await;
+        let Some(entry) = self.enter(asker, Some(&target)).await? else {
+            return login::redirect(self, head, &asker.path_and_query()).await;
         };
-        let upstream = self
-            .reach(asker, || path_and_query(&head.uri), &target, &entry)
-            .await?;
-        self.forward(
-            asker,
-            Request::from_parts(head, body),
-            &target,
-            &entry,
-            &upstream,
-        )
-        .await
+        let upstream = self.reach(asker, &target, &entry).await?;
+        self.forward(asker, body, &target, &entry, &upstream).await
     }
 
     /// The answer to a refusal.
@@ -173,12 +171,8 @@ impl Front {
     }
 
     /// Our own pages, most of them for a signed-in user alone.
-    async fn own(
-        &self,
-        asker: &Asker<'_>,
-        head: &Parts,
-        own: Route,
-    ) -> Result<Response<Body>, Refusal> {
+    async fn own(&self, asker: &Asker<'_>, own: Route) -> Result<Response<Body>, Refusal> {
+        let head = asker.head;
         let post = matches!(own, Route::Logout | Route::Stop);
         let fits = if post {
             head.method == Method::POST
@@ -195,14 +189,14 @@ impl Front {
                     .ok_or(Refusal::Route(RouteError::NotFound));
             }
             Route::SignedOut => return Ok(login::signed_out(self)),
-            Route::Callback => return login::callback(self, asker, head).await,
+            Route::Callback => return login::callback(self, asker).await,
             // Also for those whose session has ended: nobody is left signed in by a mistake.
             Route::Logout => {
                 let site = &self.shared.config.site;
                 if head::is_cross_site(head, &site.origin, &site.trusted_origins, false) {
                     return Err(Refusal::CrossSite);
                 }
-                return Ok(login::logout(self, asker, head).await);
+                return Ok(login::logout(self, asker).await);
             }
             _ => {}
         }
@@ -210,7 +204,7 @@ impl Front {
             Route::Progress(target) => Some(target),
             _ => None,
         };
-        let Some(entry) = self.enter(asker, head, target).await? else {
+        let Some(entry) = self.enter(asker, target).await? else {
             return login::redirect(self, head, "/").await;
         };
         match own {
@@ -225,9 +219,9 @@ impl Front {
     async fn enter(
         &self,
         asker: &Asker<'_>,
-        head: &Parts,
         target: Option<&Target>,
     ) -> Result<Option<Entry>, Refusal> {
+        let head = asker.head;
         let site = &self.shared.config.site;
         let sessions = &self.shared.sessions;
         let mut found = sessions.authenticate_next(&head.headers, asker.last);
@@ -238,7 +232,7 @@ impl Front {
         }
         let entry = match found {
             Ok(entry) => entry,
-            Err(denied) if asker.navigation => {
+            Err(denied) if asker.is_navigation() => {
                 self.shared.metrics.rare.login("begun");
                 tracing::debug!(reason = %denied, "sent to log in");
                 return Ok(None);
@@ -270,7 +264,6 @@ impl Front {
     async fn reach(
         &self,
         asker: &Asker<'_>,
-        here: impl FnOnce() -> String,
         target: &Target,
         entry: &Entry,
     ) -> Result<Arc<Upstream>, Refusal> {
@@ -283,7 +276,7 @@ impl Front {
         }
         let title = config.apps[app].title.clone();
         let target = target.clone();
-        if !asker.navigation {
+        if !asker.is_navigation() {
             return Err(match workspaces.failure(user, app) {
                 Some(failure) => Refusal::Failed {
                     target,
@@ -313,7 +306,7 @@ impl Front {
                 target,
                 title,
                 phase,
-                here: here().into(),
+                here: asker.path_and_query().into(),
             }),
         }
     }
@@ -322,7 +315,7 @@ impl Front {
     async fn forward(
         &self,
         asker: &Asker<'_>,
-        request: Request<Incoming>,
+        body: Incoming,
         target: &Target,
         entry: &Entry,
         upstream: &Arc<Upstream>,
@@ -330,14 +323,11 @@ impl Front {
         let config = &self.shared.config;
         let strip = config.apps[&target.app].prefix == Prefix::Strip;
         let prefix = upstream.prefix.as_str();
-        let mut request = request;
+        let head = asker.head;
         // From here on there is one spelling of the path, the one we judged.
-        if request.uri().path().strip_prefix(prefix) != Some(target.rest.as_str()) {
-            let path = respelled(prefix, target, request.uri());
-            set_path(request.uri_mut(), &path);
-        }
-        let path = again(asker, request.uri());
-        let kind = if head::is_websocket(request.headers(), request.extensions()) {
+        let respelled = respelled(prefix, target, &head.uri);
+        let uri = respelled.as_ref().unwrap_or(&head.uri);
+        let kind = if head::is_websocket(&head.headers, &head.extensions) {
             ActivityKind::Socket
         } else {
             ActivityKind::Request
@@ -350,6 +340,7 @@ impl Front {
             closed: &upstream.closed,
             ended: &entry.live.ended,
             request: ForRequest {
+                uri,
                 client: ClientInfo {
                     addr: asker.client,
                     authority: &config.site.authority,
@@ -361,7 +352,7 @@ impl Front {
                 set_headers: &upstream.headers,
                 set_cookies: &upstream.cookies,
                 own_cookies,
-                strip_authorization: Sessions::owns_authorization(request.headers()),
+                strip_authorization: Sessions::owns_authorization(&head.headers),
             },
             response: ForResponse {
                 prefix,
@@ -375,7 +366,7 @@ impl Front {
             },
         };
         let guard = Held::new(upstream.activity(kind), &entry.live);
-        let error = match self.pool.send(request, to, guard).await {
+        let error = match self.pool.send(head, body, to, guard).await {
             Ok(response) => return Ok(response),
             Err(ForwardError::Ended) => {
                 let reason = Reason::Ended;
@@ -385,10 +376,11 @@ impl Front {
         };
         if error.is_unreachable() {
             self.shared.workspaces.suspect(upstream);
-            if let Some(path) = path {
+            if asker.is_navigation() {
                 // A person sees it start again rather than fail.
-                self.reach(asker, || path.clone(), target, entry).await?;
-                return Ok(reply::see_other(&path));
+                self.reach(asker, target, entry).await?;
+                let path = uri.path_and_query();
+                return Ok(reply::see_other(path.map_or("/", |path| path.as_str())));
             }
         }
         Err(Refusal::Forward(target.clone(), error))
@@ -399,26 +391,12 @@ fn is_read(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
 }
 
-fn path_and_query(uri: &Uri) -> String {
-    uri.path_and_query()
-        .map(ToString::to_string)
-        .unwrap_or_default()
-}
-
-/// Where a person is sent again; programs are not.
-fn again(asker: &Asker<'_>, uri: &Uri) -> Option<String> {
-    asker.navigation.then(|| path_and_query(uri))
-}
-
-/// The path in the spelling that was judged, with its query.
-fn respelled(prefix: &str, target: &Target, uri: &Uri) -> String {
-    let query = uri.query().map(|query| format!("?{query}"));
-    format!("{prefix}{}{}", target.rest, query.unwrap_or_default())
-}
-
-/// Puts `path` in place of the one in `uri`, which was judged and is the same, respelled.
-fn set_path(uri: &mut Uri, path: &str) {
-    if let Ok(path) = path.parse::<http::uri::PathAndQuery>() {
-        *uri = Uri::from(path);
+/// The address in the spelling that was judged, if it has another.
+fn respelled(prefix: &str, target: &Target, uri: &Uri) -> Option<Uri> {
+    if uri.path().strip_prefix(prefix) == Some(&target.rest) {
+        return None;
     }
+    let query = uri.query().map(|query| format!("?{query}"));
+    let path = format!("{prefix}{}{}", target.rest, query.unwrap_or_default());
+    path.parse().ok()
 }
