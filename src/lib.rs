@@ -3,7 +3,7 @@
 //! A request flows downhill: `listener` accepts it, `route` says which workspace it is for,
 //! `session` who may enter, `workspace` has the app up, `forward` carries it there; `front` is
 //! that line, written once. Beside the stream stand `reaper`, `admin` and `pages`; under all of
-//! it `engine`, `config` and `names`. `serve` wires everything, `cli` is what an operator types.
+//! it `engine`, `config`, `names` and `text`. `serve` wires everything, `cli` is what an operator types.
 
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
@@ -25,4 +25,5 @@ pub mod scrape;
 pub mod secret;
 pub mod serve;
 pub mod session;
+pub mod text;
 pub mod workspace;

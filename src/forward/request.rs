@@ -1,14 +1,15 @@
 //! Writes a request's head for the upstream it goes to. Pure: no I/O, no clock.
 //!
-//! Imports `http` and what this room knows of fields and cookies. Promise: an upstream sees of
+//! Imports `http`, `text` and what this room knows of fields and cookies. Promise: an upstream sees of
 //! the client, its address and its credentials what we say, and nothing that a client could
 //! have said in our place; a head whose body has no one certain length goes nowhere.
 
-use std::{io::Write as _, net::IpAddr};
+use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header, request::Parts};
 
 use super::{cookies, fields};
+use crate::text;
 
 /// What is known of the client, for the headers that say so.
 #[derive(Clone, Copy, Debug)]
@@ -136,8 +137,9 @@ pub fn write(
     match framing {
         Framing::Empty => {}
         Framing::Length(length) => {
-            // A vector takes any text.
-            let _ = write!(out, "content-length: {length}\r\n");
+            out.extend_from_slice(b"content-length: ");
+            text::push_number(out, length);
+            out.extend_from_slice(b"\r\n");
         }
         Framing::Chunked => line(out, "transfer-encoding", b"chunked"),
     }
@@ -288,26 +290,33 @@ fn write_client(to: &ForRequest<'_>, out: &mut Vec<u8>) -> Result<(), HeadError>
     say(out, "x-forwarded-prefix", to.prefix)?;
     say(out, "x-request-id", request_id)?;
     // What these hold can't break a line: an address, and an authority that was just said.
-    let _ = write!(out, "x-forwarded-for: {addr}\r\nforwarded: ");
+    out.extend_from_slice(b"x-forwarded-for: ");
+    text::push_address(out, addr);
+    out.extend_from_slice(b"\r\nforwarded: for=");
     write_forwarded(addr, authority, scheme, out);
     Ok(())
 }
 
-/// The `Forwarded` of one step (RFC 7239 4).
+/// The value of the `Forwarded` of one step (RFC 7239 4), behind its `for=`.
 fn write_forwarded(addr: IpAddr, authority: &str, scheme: &str, out: &mut Vec<u8>) {
-    // A vector takes any text.
-    let _ = match addr {
-        IpAddr::V4(addr) => write!(out, "for={addr}"),
-        IpAddr::V6(addr) => write!(out, "for=\"[{addr}]\""),
-    };
+    if addr.is_ipv6() {
+        out.extend_from_slice(b"\"[");
+        text::push_address(out, addr);
+        out.extend_from_slice(b"]\"");
+    } else {
+        text::push_address(out, addr);
+    }
     // A host with a port would have to be quoted, and code-server (4.139.1, getHost in
     // out/node/http.js) takes the quotes for part of it and refuses its own origin. `Host` and
     // `X-Forwarded-Host` say it anyway.
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
     if authority.bytes().all(plain) {
-        let _ = write!(out, ";host={authority}");
+        out.extend_from_slice(b";host=");
+        out.extend_from_slice(authority.as_bytes());
     }
-    let _ = write!(out, ";proto={scheme}\r\n");
+    out.extend_from_slice(b";proto=");
+    out.extend_from_slice(scheme.as_bytes());
+    out.extend_from_slice(b"\r\n");
 }
 
 /// The port the browser used, written or not.

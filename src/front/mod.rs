@@ -131,7 +131,8 @@ impl Front {
     fn request_id(&self) -> String {
         let (thread, count) = &self.ids;
         count.set(count.get() + 1);
-        format!("{thread}{:x}", count.get())
+        let mut number = itoa::Buffer::new();
+        [thread, number.format(count.get())].concat()
     }
 
     /// The straight line. Each step stands where it does because the next one relies on it.

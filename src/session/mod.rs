@@ -1,6 +1,6 @@
 //! Who a request is from: tokens and cookies in, verified [`Claims`] out.
 //!
-//! Imports `config`, `names` and `secret`. Promise: nobody is let in without a token that was
+//! Imports `config`, `names`, `secret` and `text`. Promise: nobody is let in without a token that was
 //! signed by a configured key (or, for our own cookie, by our own key) for this audience and
 //! this purpose and that has neither ended nor been revoked; a hand-off lets one browser in
 //! once. Whoever holds a [`Live`] is told of its end within a second. A token seen before costs
