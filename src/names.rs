@@ -3,7 +3,7 @@
 //! Imports `secret`. Promise: no two usernames share a [`ContainerName`] or a data
 //! directory, and no name here can climb out of a path or a URL segment.
 
-use std::{fmt, sync::Arc};
+use std::{borrow::Borrow, fmt, sync::Arc};
 
 /// Longest escaped name in bytes: a directory entry takes 255 (`NAME_MAX`, limits.h).
 const LONGEST_ESCAPED: usize = 240;
@@ -126,6 +126,12 @@ impl AppName {
 
     /// The name as the path spells it.
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for AppName {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }

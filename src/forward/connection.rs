@@ -93,7 +93,7 @@ impl Connection {
     /// [`Failure`].
     pub async fn exchange(
         &mut self,
-        upload: &mut Option<Upload>,
+        upload: &mut Option<Box<Upload>>,
         bodiless: bool,
     ) -> Result<Head, Failure> {
         let head = std::mem::take(&mut self.head);

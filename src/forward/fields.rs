@@ -157,7 +157,7 @@ pub fn allowed_trailer(name: &str) -> bool {
 /// Removes what concerns one connection alone (RFC 9110 7.6.1) or is `unwanted`, and from
 /// `Trailer` the names that may not trail. To be done before any field of ours is set, so that a
 /// `Connection` that names one of ours removes the sender's own and no more.
-pub fn remove_hop_by_hop(headers: &mut HeaderMap, unwanted: impl Fn(&str) -> bool) {
+pub fn remove_hop_by_hop(headers: &mut HeaderMap, mut unwanted: impl FnMut(&str) -> bool) {
     // Framing and routing are not the sender's to take away (RFC 9110 7.6.1, "MUST NOT").
     let kept = [header::CONTENT_LENGTH, header::HOST];
     let named = names_more(headers);
@@ -200,7 +200,7 @@ pub fn announced(headers: &HeaderMap, allowed: impl Fn(&str) -> bool) -> String 
 }
 
 /// Removes the fields whose names are `unwanted`, in one pass over those that are there.
-fn remove_if(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName, &HeaderMap) -> bool) {
+fn remove_if(headers: &mut HeaderMap, mut unwanted: impl FnMut(&HeaderName, &HeaderMap) -> bool) {
     let names = headers.keys().filter(|name| unwanted(name, headers));
     let unwanted: Vec<HeaderName> = names.cloned().collect();
     for name in unwanted {

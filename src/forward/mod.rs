@@ -87,13 +87,13 @@ impl Pool {
         &self,
         head: &Parts,
         body: Incoming,
-        to: Destination<'_>,
+        to: &Destination<'_>,
         guard: impl Guard,
     ) -> Result<Response<Body>, ForwardError> {
         // Cancel-safe: a connection whose answer was not waited for is not used again.
         tokio::select! {
             biased;
-            answered = self.exchange(head, body, &to, guard) => answered,
+            answered = self.exchange(head, body, to, guard) => answered,
             () = to.closed.cancelled() => Err(ForwardError::Closed),
             () = to.ended.cancelled() => Err(ForwardError::Ended),
         }
@@ -107,7 +107,8 @@ impl Pool {
         guard: impl Guard,
     ) -> Result<Response<Body>, ForwardError> {
         if websocket::is_handshake(asked) {
-            return websocket::open(asked, to, guard).await;
+            // Boxed, as are bodies below: few requests are worth the room in each one's future.
+            return Box::pin(websocket::open(asked, to, guard)).await;
         }
         let mut head = Vec::new();
         let mut connection = self.take(to.id);
@@ -117,15 +118,16 @@ impl Pool {
         }
         let body = !incoming.is_end_stream();
         let framing = request::write(asked, &to.request, Ask::Answer { body }, &mut head)?;
-        let upload = body.then(|| {
+        let mut upload = body.then(|| {
             let asks = asked.headers.get(header::EXPECT);
             let asks =
                 asks.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
             // HTTP/2 can tell a client to stop; it needs no patience.
-            Upload::new(incoming, framing, asks, asked.version < Version::HTTP_2)
+            let linger = asked.version < Version::HTTP_2;
+            Box::new(Upload::new(incoming, framing, asks, linger))
         });
         let (connection, answer) = self
-            .round_trip(connection, head, upload, &asked.method, to)
+            .round_trip(connection, head, &mut upload, &asked.method, to)
             .await?;
         let Head {
             mut parts,
@@ -150,7 +152,7 @@ impl Pool {
         &self,
         pooled: Option<Connection>,
         mut head: Vec<u8>,
-        mut upload: Option<Upload>,
+        upload: &mut Option<Box<Upload>>,
         method: &Method,
         to: &Destination<'_>,
     ) -> Result<(Connection, Head), ForwardError> {
@@ -161,7 +163,7 @@ impl Pool {
         let repeatable = upload.is_none() && is_safe(method);
         if let Some(mut connection) = pooled {
             connection.head = head;
-            match connection.exchange(&mut upload, bodiless).await {
+            match connection.exchange(upload, bodiless).await {
                 Ok(answer) => return Ok((connection, answer)),
                 Err(Failure::Unsent) => head = connection.head,
                 Err(Failure::Unanswered(_)) if repeatable => head = connection.head,
@@ -171,7 +173,7 @@ impl Pool {
         }
         let mut connection = Connection::open(to.addr).await?;
         connection.head = head;
-        match connection.exchange(&mut upload, bodiless).await {
+        match connection.exchange(upload, bodiless).await {
             Ok(answer) => Ok((connection, answer)),
             Err(Failure::Unsent) => Err(ForwardError::Broken(AnswerError::Ended)),
             Err(Failure::Unanswered(error)) => Err(ForwardError::Broken(error)),

@@ -3,7 +3,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::HashMap,
+    collections::BTreeMap,
     rc::Rc,
     time::Duration,
 };
@@ -25,7 +25,7 @@ pub struct Pool(Rc<Idle>);
 
 #[derive(Default)]
 struct Idle {
-    by_app: RefCell<HashMap<u64, Kept>>,
+    by_app: RefCell<BTreeMap<u64, Kept>>,
     /// Whether a task looks after them.
     tended: Cell<bool>,
 }

@@ -43,6 +43,15 @@ const REFUSED: [&str; 24] = [
     "x-sendfile2",
 ];
 
+/// Fields that say for which addresses something is, or where it is.
+const ADDRESSES: [&str; 5] = [
+    "content-location",
+    "location",
+    "refresh",
+    "service-worker-allowed",
+    "set-cookie",
+];
+
 /// What an answer needs to become the browser's.
 #[derive(Clone, Copy)]
 pub struct ForResponse<'a> {
@@ -74,7 +83,19 @@ pub fn clean(parts: &mut Parts, of: &ForResponse<'_>) {
         // Not the length of what was read (RFC 9112 6.3), so not of what we send.
         headers.remove(header::CONTENT_LENGTH);
     }
-    fields::remove_hop_by_hop(headers, |name| REFUSED.contains(&name));
+    let mut addresses = false;
+    fields::remove_hop_by_hop(headers, |name| {
+        addresses |= ADDRESSES.contains(&name);
+        REFUSED.contains(&name)
+    });
+    if addresses {
+        confine(headers, of);
+    }
+    limit_framing(headers, parts.status, of.frame_ancestors);
+}
+
+/// Holds cookies, addresses and service workers within the workspace.
+fn confine(headers: &mut HeaderMap, of: &ForResponse<'_>) {
     let bounds = set_cookie::Bounds {
         prefix: of.prefix,
         strip: of.strip,
@@ -96,7 +117,6 @@ pub fn clean(parts: &mut Parts, of: &ForResponse<'_>) {
         location::refresh(value, &map)
     });
     confine_service_worker(headers, &map);
-    limit_framing(headers, parts.status, of.frame_ancestors);
 }
 
 /// Replaces the values of a field for which `new` has another.

@@ -166,7 +166,7 @@ impl Upload {
     }
 
     /// Sends the rest, of which the answer did not wait for the end.
-    pub async fn finish(mut self, mut write: OwnedWriteHalf) {
+    pub async fn finish(mut self: Box<Self>, mut write: OwnedWriteHalf) {
         // Either side may break it off: then there is nobody left to tell.
         let _ = std::future::poll_fn(|cx| self.poll(cx, &mut write)).await;
     }

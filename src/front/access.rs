@@ -13,6 +13,7 @@ use std::{
 };
 
 use http::{Method, StatusCode};
+use tokio::time::Instant;
 
 use crate::{config::LogFormat, text};
 
@@ -29,6 +30,7 @@ pub struct Line<'a> {
     pub method: &'a Method,
     /// Without the query.
     pub path: &'a str,
+    pub ended: Instant,
     pub elapsed: Duration,
 }
 
@@ -63,8 +65,12 @@ impl AccessLog {
             return;
         }
         let mut lines = self.waiting.lines.borrow_mut();
+        let mut writer = self.writer.borrow_mut();
+        if lines.is_empty() {
+            writer.began = (line.ended, SystemTime::now());
+        }
         // A vector takes any text.
-        let _ = self.writer.borrow_mut().write(line, &mut lines);
+        let _ = writer.write(line, &mut lines);
         let enough = lines.len() >= ENOUGH;
         drop(lines);
         if enough {
@@ -98,6 +104,8 @@ impl Drop for Waiting {
 /// Writes lines as `tracing_subscriber::fmt` would.
 struct Writer {
     format: LogFormat,
+    /// When the first of the lines that wait was added, by both clocks.
+    began: (Instant, SystemTime),
     /// The last line's second, since 1970 and as text: a busy thread writes many lines in one.
     second: (u64, String),
 }
@@ -106,6 +114,7 @@ impl Writer {
     fn new(format: LogFormat) -> Self {
         Self {
             format,
+            began: (Instant::now(), SystemTime::now()),
             second: (0, "1970-01-01T00:00:00".to_owned()),
         }
     }
@@ -118,13 +127,16 @@ impl Writer {
             client,
             method,
             path,
+            ended,
             elapsed,
         } = line;
+        let (began, at) = self.began;
+        let time = at + (*ended - began);
         let elapsed = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
         match self.format {
             LogFormat::Json => {
                 out.extend_from_slice(br#"{"timestamp":""#);
-                self.push_time(SystemTime::now(), out);
+                self.push_time(time, out);
                 out.extend_from_slice(br#"","level":"INFO","status":"#);
                 out.extend_from_slice(status.as_str().as_bytes());
                 out.extend_from_slice(br#","request.id":""#);
@@ -142,7 +154,7 @@ impl Writer {
                 Ok(())
             }
             LogFormat::Pretty => {
-                self.push_time(SystemTime::now(), out);
+                self.push_time(time, out);
                 let status = status.as_u16();
                 writeln!(
                     out,
@@ -203,6 +215,7 @@ mod tests {
             client: [203, 0, 113, 7].into(),
             method: &Method::GET,
             path: "/a\"b\n\u{1b}[2J<script>",
+            ended: Instant::now(),
             elapsed: Duration::from_millis(3),
         };
         let (mut json, mut pretty) = (Vec::new(), Vec::new());

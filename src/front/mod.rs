@@ -29,7 +29,6 @@ use crate::{
     forward::{Body, ClientInfo, Destination, ForRequest, ForResponse, ForwardError, Pool},
     listener::{Door, Handler, Peer},
     metrics::{self, Entered, Meter, Metrics},
-    names::AppName,
     route::{Route, RouteError, Target, route},
     secret,
     session::{Credential, Denied, Entry, Last, Reason, Sessions},
@@ -88,30 +87,39 @@ impl Handler for Front {
     type Body = Body;
     type Connection = Last;
 
-    async fn handle(&self, peer: Peer, last: &Last, request: Request<Incoming>) -> Response<Body> {
+    fn handle(
+        &self,
+        peer: Peer,
+        last: &Last,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Response<Body>> {
         let began = Instant::now();
+        // Here, so that the future holds the request once, taken apart.
         let (head, body) = request.into_parts();
-        let trusted = &self.shared.config.listen.trusted_proxies;
-        let asker = Asker {
-            request_id: self.request_id(),
-            client: head::client(&head.headers, peer.addr, trusted),
-            last,
-            head: &head,
-        };
-        let app = self.meter.app(head.uri.path());
-        let answer = pin!(self.answer(peer, &asker, body));
-        let (answered, spent) = metrics::spent(answer).await;
-        let response = answered.unwrap_or_else(|refusal| self.refuse(&refusal, &asker));
-        self.meter.answered(app, response.status(), spent);
-        self.access.add(&Line {
-            status: response.status(),
-            request_id: &asker.request_id,
-            client: asker.client,
-            method: &head.method,
-            path: head.uri.path(),
-            elapsed: began.elapsed(),
-        });
-        response
+        async move {
+            let trusted = &self.shared.config.listen.trusted_proxies;
+            let asker = Asker {
+                request_id: self.request_id(),
+                client: head::client(&head.headers, peer.addr, trusted),
+                last,
+                head: &head,
+            };
+            let app = self.meter.app(head.uri.path());
+            let answer = pin!(self.answer(peer, &asker, body));
+            let (answered, spent, ended) = metrics::spent(began, answer).await;
+            let response = answered.unwrap_or_else(|refusal| self.refuse(&refusal, &asker));
+            self.meter.answered(app, response.status(), spent);
+            self.access.add(&Line {
+                status: response.status(),
+                request_id: &asker.request_id,
+                client: asker.client,
+                method: &head.method,
+                path: head.uri.path(),
+                ended,
+                elapsed: ended - began,
+            });
+            response
+        }
     }
 }
 
@@ -150,7 +158,7 @@ impl Front {
             return Ok(reply::to_https(&config.site.origin, &head.uri));
         }
         head::check(head, &config.site.authority)?;
-        let known = |app: &AppName| config.apps.contains_key(app);
+        let known = |app: &str| Some(config.apps.get_key_value(app)?.0.clone());
         let target = match route(head.uri.path(), known)? {
             Route::App(target) => target,
             Route::AddSlash(target) => return Ok(reply::add_slash(&target, &head.uri)),
@@ -367,7 +375,7 @@ impl Front {
             },
         };
         let guard = Held::new(upstream.activity(kind), &entry.live);
-        let error = match self.pool.send(head, body, to, guard).await {
+        let error = match self.pool.send(head, body, &to, guard).await {
             Ok(response) => return Ok(response),
             Err(ForwardError::Ended) => {
                 let reason = Reason::Ended;

@@ -19,6 +19,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::FutureExt as _;
 use http::{Request, Response};
 use hyper::{body::Incoming, server::conn, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -221,8 +222,9 @@ async fn http1<H: Handler>(
     let known = H::Connection::default();
     let answer = service_fn(|mut request: Request<Incoming>| {
         witness.restore(request.headers_mut());
+        // An async block that waits for it would hold it twice.
         let answer = service.handler.handle(peer, &known, request);
-        async { Ok::<_, Infallible>(answer.await) }
+        answer.map(Ok::<_, Infallible>)
     });
     let connection = conn::http1::Builder::new()
         .timer(TokioTimer::new())

@@ -4,20 +4,24 @@ use std::{future::poll_fn, pin::Pin, time::Duration};
 
 use tokio::time::Instant;
 
-/// Runs `work` and says how long it kept this thread: the sum of its polls. What it waited
-/// for (an app's answer, a start, a client) is not in it, wherever it waits. Two looks at the
-/// clock for each poll, of which a proxied request has two or three.
+/// Runs `work`, which began at `since`. Says how long it kept this thread, the sum of its polls,
+/// and when it ended. What it waited for (an app's answer, a start, a client) is not in the sum,
+/// wherever it waits. One look at the clock for each poll, of which a proxied request has two or
+/// three, and another for each but the first.
 /// `work` stays where it is: by value it would be in this future twice.
-pub async fn spent<F: Future>(mut work: Pin<&mut F>) -> (F::Output, Duration) {
-    let mut spent = Duration::ZERO;
-    let output = poll_fn(|cx| {
-        let began = Instant::now();
+pub async fn spent<F: Future>(
+    since: Instant,
+    mut work: Pin<&mut F>,
+) -> (F::Output, Duration, Instant) {
+    let (mut since, mut spent) = (Some(since), Duration::ZERO);
+    poll_fn(|cx| {
+        let since = since.take().unwrap_or_else(Instant::now);
         let polled = work.as_mut().poll(cx);
-        spent += began.elapsed();
-        polled
+        let now = Instant::now();
+        spent += now - since;
+        polled.map(|output| (output, spent, now))
     })
-    .await;
-    (output, spent)
+    .await
 }
 
 #[cfg(test)]
@@ -33,8 +37,11 @@ mod tests {
             tokio::time::sleep(Duration::from_mins(1)).await;
             "done"
         };
-        let (output, spent) = spent(pin!(work)).await;
+        let began = Instant::now();
+        let (output, spent, ended) = spent(began, pin!(work)).await;
         assert_eq!(output, "done");
         assert_eq!(spent, Duration::from_millis(3));
+        assert_eq!(ended, Instant::now());
+        assert_eq!(ended - began, Duration::from_millis(60_003));
     }
 }

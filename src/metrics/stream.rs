@@ -78,6 +78,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        // The system takes one slice faster by `send` than by `writev`.
+        if let [bytes] = slices {
+            return self.poll_write(cx, bytes);
+        }
         let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, slices))?;
         Poll::Ready(Ok(self.sent(written)))
     }

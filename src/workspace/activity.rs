@@ -48,9 +48,8 @@ impl Clock {
         self.last.fetch_max(now, Ordering::Relaxed);
     }
 
-    /// Counts something open until the guard is dropped.
+    /// Counts something open until the guard is dropped; until then no time counts.
     pub fn open(self: &Arc<Self>, kind: ActivityKind) -> Activity {
-        self.touch();
         self.count(kind).fetch_add(1, Ordering::Relaxed);
         Activity {
             clock: Arc::clone(self),
