@@ -91,8 +91,14 @@ pub fn write(
             }
         }
         for (name, value) in set {
-            let mut bytes = name.bytes().chain(value.bytes());
-            if !bytes.all(|byte| byte == b'\t' || (byte >= b' ' && byte != 0x7f)) {
+            // All of them, without an early end: so they are looked at many at a time.
+            let plain = |text: &str| {
+                let bytes = text.bytes();
+                bytes.fold(true, |plain, byte| {
+                    plain & (byte == b'\t' || (byte >= b' ' && byte != 0x7f))
+                })
+            };
+            if !(plain(name) && plain(value)) {
                 return Err(Unsayable);
             }
             separate(out, empty);

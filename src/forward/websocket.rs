@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, header, request::Parts};
 use hyper::{ext::Protocol, upgrade};
 use hyper_util::rt::TokioIo;
@@ -73,6 +74,8 @@ pub async fn open(
     let Some((app, early)) = connection.into_stream() else {
         return Err(ForwardError::Broken(AnswerError::Ended));
     };
+    // A copy: even an empty rest would hold on to the whole buffer that the head was read into.
+    let early = Bytes::copy_from_slice(&early);
     let (closed, ended) = (to.closed.clone(), to.ended.clone());
     tokio::task::spawn_local(async move {
         let client = tokio::select! {
@@ -86,7 +89,7 @@ pub async fn open(
                 Box::pin(tunnel::join(
                     TokioIo::new(client),
                     app,
-                    early.freeze(),
+                    early,
                     closed,
                     ended,
                     guard,
