@@ -18,6 +18,8 @@ for program in "$@"; do
 done
 echo "uid $(id -u)"
 "#;
+/// Marks the container for whoever finds one that was left; its value is the network's name.
+const LABEL: &str = "vestibule.doctor";
 /// Enough for a shell.
 const MEMORY: u64 = 256 << 20;
 /// What to do about an image that lacks something.
@@ -39,7 +41,7 @@ pub async fn examine(config: &Config, engine: &Docker) -> Finding {
         .values()
         .filter_map(|app| Some(app.command.first()?.as_str()))
         .collect();
-    let said = match ask(engine, image, &programs).await {
+    let said = match ask(config, engine, &programs).await {
         Ok(said) => said,
         Err(error) => {
             return fail(
@@ -96,11 +98,11 @@ fn apps_of(config: &Config, lacks: &[&str]) -> Vec<String> {
     lacks.iter().map(of).collect()
 }
 
-async fn ask(engine: &Docker, image: &str, programs: &[&str]) -> Result<String, EngineError> {
+async fn ask(config: &Config, engine: &Docker, programs: &[&str]) -> Result<String, EngineError> {
     let spec = ContainerSpec {
         name: format!("vestibule-doctor-{}", random_id()),
-        image: image.to_owned(),
-        labels: BTreeMap::from([("vestibule.doctor".to_owned(), "1".to_owned())]),
+        image: config.workspace.image.clone(),
+        labels: BTreeMap::from([(LABEL.to_owned(), config.workspace.network.clone())]),
         env: Vec::new(),
         mounts: Vec::new(),
         network: "none".to_owned(),

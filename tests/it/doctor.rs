@@ -77,9 +77,8 @@ async fn a_sound_installation_is_told_so_and_then_what_went_wrong_with_it() {
     }
     // Nobody is there in this world.
     report.finds("login", "warn", &["/vestibule/open", "login_url"]);
-    let left = world
-        .docker
-        .run(&["ps", "-aq", "--filter", "label=vestibule.doctor"]);
+    let ours = format!("label=vestibule.doctor={}", world.network);
+    let left = world.docker.run(&["ps", "-aq", "--filter", &ours]);
     assert_eq!(left, "", "its own container is gone");
 
     // A directory that root made.
