@@ -27,6 +27,8 @@ pub enum Route {
     SignedOut,
     /// `/_vestibule/stop`: the home page's stop button.
     Stop,
+    /// `/_vestibule/live`: the home page's changes, as server-sent events.
+    Live,
     /// `/_vestibule/progress/<app>/<user>/`: a start, as server-sent events.
     Progress(Target),
     /// `/<app>/<user>/...`: an app in a workspace.
@@ -92,6 +94,7 @@ fn own_route(own: &str, known: impl Fn(&AppName) -> bool) -> Result<Route, Route
         "logout" => Route::Logout,
         "signed-out" => Route::SignedOut,
         "stop" => Route::Stop,
+        "live" => Route::Live,
         _ => {
             if let Some(call) = own.strip_prefix("api/") {
                 Route::Api(format!("/{call}"))

@@ -14,16 +14,18 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing_subscriber::EnvFilter;
 
 use crate::{
     admin,
-    config::{Config, LogFormat},
+    config::{Config, UsageOf},
     doctor::Doctor,
     engine::{Docker, EngineError},
     front::{Front, Shared},
     listener::{self, Bound, Bounds, Door, Service, TlsError},
+    log::{self, LogError},
+    metrics::Metrics,
     reaper,
+    scrape::{self, Scrape},
     session::{KeyError, Revocations, RevocationsError, Sessions, StateError},
     symptoms::Symptoms,
     workspace::{Instance, InstanceError, OpenError, Workspaces},
@@ -64,6 +66,9 @@ pub enum ServeError {
     /// Threads or signals can't be had.
     #[error("the system refuses a thread or a signal handler")]
     System(#[from] io::Error),
+    /// The audit file can't be used.
+    #[error(transparent)]
+    Log(#[from] LogError),
     /// Certificate or key can't be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -103,7 +108,7 @@ pub fn check(config: &Config) -> Vec<ServeError> {
 /// # Errors
 /// [`ServeError`] if it can't start.
 pub fn run(config: Config) -> Result<(), ServeError> {
-    log_to(&config);
+    log::init(&config.log)?;
     let control = runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("control")
@@ -133,9 +138,20 @@ async fn run_with(config: Config) -> Result<(), ServeError> {
         source,
     })?;
     let bound = bind(&config)?;
-    let engine = Arc::new(Docker::connect(&config.engine).await?);
+    let scraped = config.metrics.listen.iter().map(|addr| {
+        let listen = |source| ServeError::Listen {
+            addr: *addr,
+            source,
+        };
+        std::net::TcpListener::bind(addr).map_err(listen)
+    });
+    let scraped: Vec<_> = scraped.collect::<Result<_, _>>()?;
+    let metrics = Metrics::new(config.apps.keys().map(ToString::to_string));
+    let rare = &metrics.rare;
+    let engine = Arc::new(Docker::connect(&config.engine).await?.counted(rare.clone()));
     let instance = Instance::load(&config.state_dir)?;
-    let workspaces = Workspaces::open(engine, &config, instance, stop.clone()).await?;
+    let workspaces =
+        Workspaces::open(engine, &config, instance, rare.clone(), stop.clone()).await?;
 
     let tasks = TaskTracker::new();
     tasks.spawn(reaper::run(
@@ -143,17 +159,7 @@ async fn run_with(config: Config) -> Result<(), ServeError> {
         config.idle.clone(),
         stop.clone(),
     ));
-    let doctor = Doctor::new(
-        Arc::clone(&config),
-        Arc::clone(&symptoms),
-        Arc::clone(&sessions),
-    );
-    let api = admin::Api::new(
-        Arc::clone(&config),
-        Arc::clone(&sessions),
-        workspaces.clone(),
-        doctor,
-    );
+    let api = api(&config, &symptoms, &sessions, &workspaces);
     tasks.spawn(admin::serve(admin_socket, api.clone(), stop.clone()));
     let bounds = Bounds::new(config.limits.clone(), config.listen.trusted_proxies.clone());
     let shared = Arc::new(Shared {
@@ -162,7 +168,10 @@ async fn run_with(config: Config) -> Result<(), ServeError> {
         workspaces,
         api,
         symptoms,
+        metrics,
+        stop: stop.clone(),
     });
+    be_scraped(scraped, &shared, &tasks, &stop);
     let (sessions, until) = (Arc::clone(&shared.sessions), stop.clone());
     tasks.spawn(async move { sessions.run(until).await });
     let mut threads = Vec::new();
@@ -208,6 +217,36 @@ async fn run_with(config: Config) -> Result<(), ServeError> {
     Ok(())
 }
 
+/// What operators may ask for, at both doors.
+fn api(
+    config: &Arc<Config>,
+    symptoms: &Arc<Symptoms>,
+    sessions: &Arc<Sessions>,
+    workspaces: &Workspaces,
+) -> admin::Api {
+    let doctor = Doctor::new(config.clone(), symptoms.clone(), sessions.clone());
+    admin::Api::new(config.clone(), sessions.clone(), workspaces.clone(), doctor)
+}
+
+/// Answers Prometheus on its listeners, if there are any.
+fn be_scraped(
+    listeners: Vec<std::net::TcpListener>,
+    shared: &Arc<Shared>,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) {
+    if listeners.is_empty() {
+        return;
+    }
+    if shared.config.metrics.usage != UsageOf::Nobody {
+        tasks.spawn(shared.workspaces.clone().measure_all(stop.clone()));
+    }
+    let scrape = Scrape::new(Arc::clone(shared));
+    for listener in listeners {
+        tasks.spawn(scrape::serve(listener, Arc::clone(&scrape), stop.clone()));
+    }
+}
+
 /// One serving thread, from its listeners to the end of its last connection.
 fn serve(
     listeners: Vec<Bound>,
@@ -221,8 +260,10 @@ fn serve(
         .build()?;
     let connections = TaskTracker::new();
     LocalSet::new().block_on(&runtime, async move {
+        let meter = shared.metrics.meter();
         let service = Rc::new(Service {
-            handler: Rc::new(Front::new(shared)),
+            handler: Rc::new(Front::new(shared, Arc::clone(&meter))),
+            meter,
             tls,
             bounds,
             stop: stop.clone(),
@@ -285,16 +326,4 @@ fn make_private(config: &Config) -> Result<(), ServeError> {
         path: path.clone(),
         source,
     })
-}
-
-fn log_to(config: &Config) {
-    let filter =
-        EnvFilter::try_from_env("RUST_LOG").unwrap_or_else(|_| EnvFilter::new(&config.log.filter));
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr);
-    match config.log.format {
-        LogFormat::Pretty => lines.init(),
-        LogFormat::Json => lines.json().flatten_event(true).init(),
-    }
 }

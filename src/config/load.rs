@@ -12,8 +12,8 @@ use std::{
 };
 
 use super::{
-    Config, Engine, Idle, Limits, Listen, Log, LogFormat, Site, Tls, addresses, admin, apps,
-    defaults, keys,
+    Config, Engine, Idle, Limits, Listen, Log, LogFormat, Metrics, Site, Tls, UsageOf, addresses,
+    admin, apps, defaults, keys,
     mistake::{ConfigErrors, Mistake, Read},
     node::{Node, Place, Table, Value, parse},
     section::{Reading, Section},
@@ -95,7 +95,8 @@ pub(super) fn config(reading: &Reading, table: Table, base: &Path) -> Option<Con
     let idle = idle(top.section("idle"));
     let limits = limits(top.section("limits"));
     let admin = admin::admin(top.section("admin"));
-    let log = log(top.section("log"));
+    let log = log(top.section("log"), base);
+    let metrics = metrics(top.section("metrics"));
     top.finish();
     Some(Config {
         site: site?,
@@ -109,6 +110,7 @@ pub(super) fn config(reading: &Reading, table: Table, base: &Path) -> Option<Con
         limits,
         admin,
         log,
+        metrics,
         state_dir: state_dir.unwrap_or_else(|| PathBuf::from(defaults::STATE_DIR)),
     })
 }
@@ -242,13 +244,30 @@ fn limits(section: Section<'_>) -> Limits {
     }
 }
 
-fn log(section: Section<'_>) -> Log {
+fn metrics(section: Section<'_>) -> Metrics {
+    let listen = section.get("listen", values::list(addresses::address));
+    let words = &[
+        ("nobody", UsageOf::Nobody),
+        ("all", UsageOf::All),
+        ("each", UsageOf::Each),
+    ];
+    let usage = section.get("usage", values::one_of(words));
+    section.finish();
+    Metrics {
+        listen: listen.unwrap_or_default(),
+        usage: usage.unwrap_or(defaults::USAGE),
+    }
+}
+
+fn log(section: Section<'_>, base: &Path) -> Log {
     let formats = &[("pretty", LogFormat::Pretty), ("json", LogFormat::Json)];
     let format = section.get("format", values::one_of(formats));
     let filter = section.get("filter", filter);
+    let audit = section.get("audit", values::path(base));
     section.finish();
     Log {
         format: format.unwrap_or(defaults::LOG_FORMAT),
+        audit,
         filter: filter.unwrap_or_else(|| defaults::FILTER.to_owned()),
     }
 }

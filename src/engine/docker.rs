@@ -1,6 +1,6 @@
 //! Docker, by its API (1.41 or newer) over its Unix socket.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, pin::pin, time::Duration};
 
 use async_trait::async_trait;
 use bollard::{
@@ -8,14 +8,14 @@ use bollard::{
     errors::Error,
     exec::{StartExecOptions, StartExecResults},
     models::{
-        ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum, EndpointSettings,
-        EventMessage, ExecConfig, HostConfig, Mount, MountType, NetworkCreateRequest,
-        NetworkingConfig,
+        ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum,
+        ContainerStatsResponse, EndpointSettings, EventMessage, ExecConfig, HostConfig, Mount,
+        MountType, NetworkCreateRequest, NetworkingConfig,
     },
     query_parameters::{
         CreateContainerOptions, EventsOptionsBuilder, InspectContainerOptions,
         InspectNetworkOptions, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
-        StartContainerOptions, StopContainerOptionsBuilder,
+        StartContainerOptions, StatsOptionsBuilder, StopContainerOptionsBuilder,
     },
 };
 use futures_util::{
@@ -23,8 +23,8 @@ use futures_util::{
     stream::{self, BoxStream},
 };
 
-use super::{Container, ContainerSpec, Engine, EngineError, Event, Network, Run, shield};
-use crate::config;
+use super::{Container, ContainerSpec, Engine, EngineError, Event, Network, Run, Usage, shield};
+use crate::{config, metrics};
 
 /// The bridge option that lets containers on a network reach each other, or not
 /// (Docker's documentation of the bridge network driver).
@@ -39,6 +39,7 @@ const OUTPUT_BYTES: usize = 16 * 1024;
 pub struct Docker {
     api: bollard::Docker,
     timeout: Duration,
+    count: metrics::Rare,
 }
 
 impl Docker {
@@ -56,7 +57,14 @@ impl Docker {
         Ok(Self {
             api: api.map_err(|_| EngineError::Unreachable)?,
             timeout: config.timeout,
+            count: metrics::Rare::default(),
         })
+    }
+
+    /// The same, with its failures counted.
+    #[must_use]
+    pub fn counted(self, count: metrics::Rare) -> Self {
+        Self { count, ..self }
     }
 
     /// Waits for a call, but not longer than the configured deadline.
@@ -66,10 +74,17 @@ impl Docker {
         call: impl Future<Output = Result<T, Error>> + Send,
     ) -> Result<T, EngineError> {
         let deadline = self.timeout + Duration::from_secs(extra);
-        match tokio::time::timeout(deadline, call).await {
+        let answer = match tokio::time::timeout(deadline, call).await {
             Ok(answer) => answer.map_err(|error| self.typed(error)),
             Err(_) => Err(EngineError::Timeout(deadline.as_secs())),
+        };
+        // That there is no such container is mostly what was to be found out.
+        if let Err(error) = &answer
+            && !matches!(error, EngineError::ContainerGone)
+        {
+            self.count.engine_failed(error.as_str());
         }
+        answer
     }
 
     fn typed(&self, error: Error) -> EngineError {
@@ -354,6 +369,33 @@ impl Engine for Docker {
             Ok(tail(&text).to_owned())
         };
         self.within(0, read).await
+    }
+
+    async fn usage(&self, id: &str) -> Result<Usage, EngineError> {
+        let options = StatsOptionsBuilder::default().stream(false).one_shot(true);
+        let mut answers = pin!(self.api.stats(id, Some(options.build())));
+        let first = async {
+            answers
+                .next()
+                .await
+                .unwrap_or_else(|| Ok(ContainerStatsResponse::default()))
+        };
+        let seen = self.within(0, first).await?;
+        let cpu = seen.cpu_stats.and_then(|cpu| cpu.cpu_usage);
+        let memory = seen.memory_stats.unwrap_or_default();
+        // Of cgroup v1 and v2 (Docker's documentation of `docker stats`).
+        let parts = memory.stats.unwrap_or_default();
+        let cache = ["total_inactive_file", "inactive_file"]
+            .iter()
+            .find_map(|name| parts.get(*name));
+        Ok(Usage {
+            cpu_nanos: cpu.and_then(|cpu| cpu.total_usage).unwrap_or_default(),
+            memory: memory
+                .usage
+                .unwrap_or_default()
+                .saturating_sub(cache.copied().unwrap_or_default()),
+            memory_limit: memory.limit.unwrap_or_default(),
+        })
     }
 
     fn events(

@@ -140,13 +140,14 @@ impl Way {
     }
 }
 
-/// Joins `client` and `app` until both have ended, one broke, `closed` is cancelled because the
+/// Joins `client` and `app`, of which `early` was read already, until both have ended, one broke, `closed` is cancelled because the
 /// app is no more, or `ended` because the client may have it no longer. `guard` is told what
 /// passes, and dropped at the end.
 /// A plain function that returns its future: an async one would hold its arguments twice.
 pub fn join<A, B, G>(
     mut client: A,
     mut app: B,
+    early: Bytes,
     closed: CancellationToken,
     ended: CancellationToken,
     mut guard: G,
@@ -157,6 +158,9 @@ where
     G: Guard,
 {
     let (mut up, mut down) = (Way::default(), Way::default());
+    guard.passed(Direction::Down, early.len());
+    down.frames.feed(&early, |_| {});
+    down.left = early;
     let mut closed = Box::pin(closed.cancelled_owned());
     let mut ended = Box::pin(ended.cancelled_owned());
     let mut parting = false;
@@ -248,6 +252,7 @@ mod tests {
         let joined = join(
             client,
             app,
+            Bytes::new(),
             CancellationToken::new(),
             ended.clone(),
             NoGuard,

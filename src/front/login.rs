@@ -69,12 +69,14 @@ pub async fn callback(
         Ok(Handoff::NeedsState) => return redirect(front, head, &next).await,
         Err(denied) => return Err(Refusal::Handoff(denied)),
     };
+    front.shared.metrics.rare.login("ok");
     tracing::info!(
         target: "audit",
         event = "login",
         user = %claims.user,
         session = claims.session,
         client.addr = %asker.client,
+        request.id = asker.request_id,
     );
     let mut response = reply::see_other(&next);
     let cookie = sessions.cookie_for(&claims);
@@ -104,7 +106,14 @@ pub async fn logout(front: &Front, asker: &Asker, head: &Parts) -> Response<Body
 
 async fn end(front: &Front, asker: &Asker, live: Arc<Live>) {
     let Claims { user, session, .. } = &live.claims;
-    tracing::info!(target: "audit", event = "logout", %user, session, client.addr = %asker.client);
+    tracing::info!(
+        target: "audit",
+        event = "logout",
+        %user,
+        session,
+        client.addr = %asker.client,
+        request.id = asker.request_id,
+    );
     let (shared, user) = (Arc::clone(&front.shared), user.clone());
     // It is written to disk, and others are served by this thread.
     let ended = tokio::task::spawn_blocking(move || shared.sessions.log_out(&live));

@@ -8,7 +8,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt as _;
 
 use super::{head, reply};
-use crate::forward::{Body, accept_of};
+use crate::forward::{Body, accept_of, key_of};
 
 /// A Close frame without a reason (RFC 6455 5.5.1).
 const CLOSE: &[u8] = &[0x88, 0x00];
@@ -16,11 +16,13 @@ const CLOSE: &[u8] = &[0x88, 0x00];
 /// Answers a probe that was announced.
 pub fn answer(mut request: Request<Incoming>) -> Response<Body> {
     let upgrades = request.version() == http::Version::HTTP_11;
-    let accept = accept_of(request.headers()).ok();
-    let accept = accept.and_then(|accept| HeaderValue::try_from(accept).ok());
+    let key = key_of(request.headers()).ok();
+    let accept = key.and_then(|key| HeaderValue::try_from(accept_of(&key)).ok());
     let on = hyper::upgrade::on(&mut request);
     let (head, _) = request.into_parts();
-    let Some(accept) = accept.filter(|_| upgrades && head::is_websocket(&head)) else {
+    let Some(accept) =
+        accept.filter(|_| upgrades && head::is_websocket(&head.headers, &head.extensions))
+    else {
         return reply::health();
     };
     tokio::task::spawn_local(async move {

@@ -36,6 +36,11 @@ pub fn stream(front: &Front, target: &Target, entry: &Entry) -> Response<Body> {
             let _ = events.try_send(event("ready", &json!({})));
         }
     }
+    self::events(body)
+}
+
+/// An answer of server-sent events.
+pub fn events(body: mpsc::Receiver<Bytes>) -> Response<Body> {
     let mut response = Response::new(Body::events(body));
     let headers = response.headers_mut();
     headers.insert(
@@ -69,6 +74,7 @@ async fn tell(mut phases: watch::Receiver<Phase>, events: mpsc::Sender<Bytes>) {
     }
 }
 
-fn event(name: &str, data: &serde_json::Value) -> Bytes {
+/// One of them.
+pub fn event(name: &str, data: &serde_json::Value) -> Bytes {
     format!("event: {name}\ndata: {data}\n\n").into()
 }

@@ -63,6 +63,11 @@ impl Clock {
         self.requests.load(Ordering::Relaxed) + self.sockets.load(Ordering::Relaxed)
     }
 
+    /// How many sockets are open.
+    pub fn sockets(&self) -> usize {
+        self.sockets.load(Ordering::Relaxed)
+    }
+
     /// How long nothing has been open or asked for; zero while something is open.
     pub fn quiet_for(&self) -> Duration {
         if self.open_count() > 0 {

@@ -1,12 +1,13 @@
 //! Every user's one container: found or made once for everyone who waits, watched, and stopped.
 //!
-//! Imports `engine`, `config`, `names` and `secret`. Promise: the engine is the truth; whoever
+//! Imports `engine`, `config`, `metrics`, `names` and `secret`. Promise: the engine is the truth; whoever
 //! gets an [`Upstream`] gets one of that user's own container, and only [`Workspaces::ensure`]
 //! and [`Workspaces::start`] ever start anything. Reading ([`Workspaces::upstream`]) never waits.
 
 mod activity;
 mod app;
 mod container;
+mod disk;
 mod follow;
 mod instance;
 mod logs;
@@ -21,6 +22,7 @@ mod state;
 mod status;
 mod stop;
 mod upstream;
+mod usage;
 
 use std::{
     collections::BTreeMap,
@@ -29,7 +31,10 @@ use std::{
 };
 
 use dashmap::DashMap;
-use tokio::{runtime::Handle, sync::watch};
+use tokio::{
+    runtime::Handle,
+    sync::{Semaphore, watch},
+};
 use tokio_util::sync::CancellationToken;
 
 use self::{
@@ -39,19 +44,22 @@ use self::{
 use crate::{
     config,
     engine::{Engine, EngineError},
+    metrics::Rare,
     names::{AppName, Username},
 };
 
 pub use self::{
     activity::{Activity, ActivityKind},
+    disk::Disk,
     instance::{Instance, InstanceError},
     logs::{From as LogsFrom, LogsError, Printed},
     network::{OpenError, bridge_is_filtered},
     phase::{Cause, Failure, Phase, Step, StopError, StopReason},
     seam::{Explanation, KeepError},
     spec::UID,
-    status::Status,
+    status::{Status, Tally},
     upstream::Upstream,
+    usage::{Total, Usage},
 };
 
 /// All workspaces; a clone is another handle of the same.
@@ -67,6 +75,9 @@ struct Inner {
     authority: String,
     instance: Instance,
     queue: Queue,
+    count: Rare,
+    /// Walks through a disk.
+    walks: Semaphore,
     by_user: DashMap<Username, Arc<Workspace>>,
     /// Whose container an id is, for the engine's events.
     by_id: DashMap<String, Username>,
@@ -86,6 +97,7 @@ impl Workspaces {
         engine: Arc<dyn Engine>,
         config: &config::Config,
         instance: Instance,
+        count: Rare,
         stop: CancellationToken,
     ) -> Result<Self, OpenError> {
         network::check(&*engine, &config.workspace).await?;
@@ -97,6 +109,8 @@ impl Workspaces {
             authority: config.site.authority.clone(),
             instance,
             queue: Queue::new(config.workspace.max_starting),
+            count,
+            walks: Semaphore::new(1),
             by_user: DashMap::new(),
             by_id: DashMap::new(),
             fingerprint: RwLock::new(None),
@@ -131,7 +145,7 @@ impl Workspaces {
     ) -> watch::Receiver<Phase> {
         let workspace = self.workspace(user);
         workspace.clock.touch();
-        let attempt = match start::Attempt::begin(&workspace, app) {
+        let attempt = match start::Attempt::begin(&workspace, app, &self.0.count) {
             Ok(attempt) => attempt,
             Err(phase) => return phase,
         };

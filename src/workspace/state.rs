@@ -13,18 +13,23 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{activity::Clock, phase::Phase, upstream::Upstream};
+use super::{activity::Clock, phase::Phase, upstream::Upstream, usage::Measuring};
 use crate::{
     engine::{Container, Run},
     names::{AppName, Username},
     secret::hex,
 };
 
+/// The label by which images tell their version (OCI image specification, annotations); a
+/// container has the labels of its image.
+const VERSION_LABEL: &str = "org.opencontainers.image.version";
+
 /// One user's workspace.
 #[derive(Debug)]
 pub struct Workspace {
     pub user: Username,
     pub clock: Arc<Clock>,
+    pub measuring: Measuring,
     /// Held by whatever changes the container: a start, a stop, a look after an event. Taken
     /// before `state`, and never the other way round.
     pub change: Mutex<()>,
@@ -37,6 +42,8 @@ pub struct State {
     pub life: Life,
     /// Fingerprint of what the container was made of.
     pub spec: Option<String>,
+    /// Version of the image it was made of.
+    pub version: Option<String>,
     /// When it last ran out of memory.
     pub out_of_memory: Option<Instant>,
     pub slots: BTreeMap<AppName, Slot>,
@@ -104,6 +111,7 @@ impl Workspace {
         Self {
             user,
             clock: Arc::default(),
+            measuring: Measuring::default(),
             change: Mutex::default(),
             state: RwLock::default(),
         }
@@ -124,6 +132,9 @@ impl Workspace {
     pub fn learn(&self, seen: Option<&Container>, spec: Option<&String>) -> Option<Live> {
         let mut state = self.write();
         state.spec = spec.cloned();
+        state.version = seen
+            .and_then(|seen| seen.labels.get(VERSION_LABEL))
+            .cloned();
         let running = seen.filter(|seen| seen.run == Run::Running);
         if let (Life::Running(live), Some(seen)) = (&state.life, running)
             && *live.id == *seen.id

@@ -1,10 +1,12 @@
 //! What is told of a workspace: to its user, and to an operator.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::{
     Workspaces,
-    state::{Life, Workspace},
+    state::{Life, State, Workspace},
 };
 use crate::names::Username;
 
@@ -23,11 +25,40 @@ pub struct Status {
     pub idle_seconds: Option<u64>,
     /// When it will be stopped if it stays as quiet.
     pub stops_in_seconds: Option<u64>,
+    /// The version of the image its container was made of, if that says so.
+    pub version: Option<String>,
     /// Whether the next start makes it anew.
     pub update_pending: bool,
 }
 
+/// How many workspaces are in each state, and what is open in all of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// By the word of [`Status::state`]; each one is there.
+    pub states: BTreeMap<&'static str, u64>,
+    /// Open `WebSocket`s.
+    pub sockets: u64,
+}
+
 impl Workspaces {
+    /// Counts all workspaces.
+    pub fn tally(&self) -> Tally {
+        let words = [
+            "stopped", "paused", "starting", "running", "stopping", "absent",
+        ];
+        let mut tally = Tally {
+            states: words.map(|word| (word, 0)).into(),
+            sockets: 0,
+        };
+        for workspace in &self.0.by_user {
+            *tally.states.entry(word(&workspace.read())).or_default() += 1;
+            tally.sockets += workspace.clock.sockets() as u64;
+        }
+        // Who was only ever looked for isn't one.
+        tally.states.remove("absent");
+        tally
+    }
+
     /// A user's workspace as it is now.
     pub fn status(&self, user: &Username) -> Status {
         let known = self.known(user);
@@ -45,7 +76,6 @@ impl Workspaces {
 
     fn status_of(&self, workspace: &Workspace) -> Status {
         let state = workspace.read();
-        let starting = state.slots.values().any(|slot| slot.starting);
         let quiet = workspace.quiet_for(&state);
         let left = quiet.zip(self.0.idle_timeout);
         let up = state
@@ -54,19 +84,25 @@ impl Workspaces {
             .filter(|(_, slot)| slot.upstream.is_some());
         Status {
             user: workspace.user.to_string(),
-            state: match &state.life {
-                Life::Running(_) => "running",
-                Life::Stopping => "stopping",
-                _ if starting => "starting",
-                Life::Absent => "absent",
-                Life::Stopped => "stopped",
-                Life::Paused => "paused",
-            },
+            state: word(&state),
             apps: up.map(|(app, _)| app.to_string()).collect(),
             open: workspace.clock.open_count(),
             idle_seconds: quiet.map(|quiet| quiet.as_secs()),
             stops_in_seconds: left.map(|(quiet, limit)| limit.saturating_sub(quiet).as_secs()),
+            version: state.version.clone(),
             update_pending: state.spec.is_some() && state.spec != self.fingerprint(),
         }
+    }
+}
+
+/// A state in a word.
+fn word(state: &State) -> &'static str {
+    match &state.life {
+        Life::Running(_) => "running",
+        Life::Stopping => "stopping",
+        _ if state.slots.values().any(|slot| slot.starting) => "starting",
+        Life::Absent => "absent",
+        Life::Stopped => "stopped",
+        Life::Paused => "paused",
     }
 }

@@ -154,6 +154,7 @@ impl Workspaces {
         }
         stopped?;
         seen?;
+        self.0.count.stopped(reason.as_str());
         tracing::info!(target: "audit", event = "stop", user = %workspace.user,
             container.id = id, reason = reason.as_str());
         Ok(())

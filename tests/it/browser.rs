@@ -67,3 +67,10 @@ async fn a_user_goes_from_a_django_login_to_an_editor_and_a_notebook_and_past_ev
     let revoked = revoked.iter().find(|act| act["act"] == "revoke");
     assert_eq!(revoked.unwrap()["by"], "django");
 }
+
+#[tokio::test]
+async fn the_home_page_tells_what_is_and_keeps_up_with_it() {
+    let world = World::start("").await;
+    world.open_the_site().await;
+    play(&world, "home.mjs");
+}

@@ -12,6 +12,7 @@
 mod world;
 
 mod admin;
+mod audit;
 mod browser;
 mod bulk;
 mod command_line;
@@ -22,8 +23,10 @@ mod faults;
 mod front;
 mod handoff;
 mod headers;
+mod home;
 mod http1;
 mod idle;
+mod metrics;
 mod routing;
 mod sessions;
 mod sockets;
