@@ -32,6 +32,8 @@ def run(stage, argv):
     child = stage.spawn("load", argv, stdout=subprocess.PIPE)
     try:
         text, _ = child.communicate(timeout=LONGEST)
+    except subprocess.TimeoutExpired as late:
+        raise BenchError(f"{argv[0]} took longer than {LONGEST} s") from late
     finally:
         stage.end(child)
     if child.returncode:

@@ -96,7 +96,11 @@ NGINX = """
   proxy_max_temp_file_size 0;
   proxy_read_timeout 1h;
   proxy_set_header Host $http_host;
-  upstream files {{ server 127.0.0.1:{upstream.files}; keepalive 64; keepalive_requests 100000000; }}
+  upstream files {{
+    server 127.0.0.1:{upstream.files};
+    keepalive 64;
+    keepalive_requests 100000000;
+  }}
   upstream sockets {{ server 127.0.0.1:{upstream.sockets}; keepalive 64; }}
   map $http_upgrade $link {{ default upgrade; '' ''; }}
   server {{
