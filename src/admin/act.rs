@@ -1,6 +1,6 @@
 //! A call from its head to its answer: may they, what exactly, done.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{StatusCode, request::Parts};
@@ -16,6 +16,7 @@ use super::{
 use crate::{
     config::Config,
     doctor::Doctor,
+    names::{AppName, Username},
     problem::Problem,
     session::{self, Admin, Sessions, SignError, TokenKind},
     workspace::{Cause, KeepError, LogsError, StopError, StopReason, Workspaces},
@@ -25,13 +26,21 @@ use crate::{
 const LARGEST: usize = 16 * 1024;
 /// Longest it may take to come.
 const BODY_TIME: Duration = Duration::from_secs(10);
+/// The kind of the refusal of a token that isn't good for a call.
+const SCOPE: &str = "scope";
+
 /// Who asks.
 #[derive(Clone, Debug)]
 pub enum Caller {
     /// Whoever could open the Unix socket.
     Socket,
     /// The bearer of an admin token.
-    Bearer(Admin),
+    Bearer {
+        /// Who that is, and what the token is good for.
+        admin: Admin,
+        /// Where they are.
+        client: IpAddr,
+    },
 }
 
 /// A call that was refused or failed.
@@ -95,28 +104,33 @@ impl Api {
         body: Incoming,
     ) -> Result<Value, Refused> {
         let (verb, names) = table::find(&head.method, path).map_err(lost)?;
-        self.may(&caller, verb)?;
-        let body = read(body).await?;
-        let ask = understand(verb, &names, head.uri.query(), &body)?;
-        let done = self.detached(ask).await;
-        // Who looks how things are isn't of interest; who changes them or looks closer is.
-        if !matches!(verb, Verb::List | Verb::Status) {
-            let (door, by) = match &caller {
-                Caller::Socket => ("socket", ""),
-                Caller::Bearer(admin) => ("https", admin.by.as_str()),
-            };
-            let outcome = done
-                .as_ref()
-                .map_or_else(|problem| problem.kind, |_| "done");
-            tracing::info!(target: "audit", event = "admin", act = verb.scope().as_str(),
-                names = names.join("/"), door, by, outcome, request.id = request_id);
+        let done = self.done(&caller, verb, &names, head, body).await;
+        // Who looks how things are isn't of interest; who changes them or looks closer is, and
+        // who would.
+        let refused = done.as_ref().is_err_and(|problem| problem.kind == SCOPE);
+        if refused || !matches!(verb, Verb::List | Verb::Status) {
+            audit(&caller, verb, &names, done.as_ref().err(), request_id);
         }
         Ok(done?)
     }
 
+    async fn done(
+        &self,
+        caller: &Caller,
+        verb: Verb,
+        names: &[String],
+        head: &Parts,
+        body: Incoming,
+    ) -> Result<Value, Problem> {
+        self.may(caller, verb)?;
+        let body = read(body).await?;
+        let ask = understand(verb, names, head.uri.query(), &body)?;
+        self.detached(ask).await
+    }
+
     /// Whether the caller may ask for this.
     fn may(&self, caller: &Caller, verb: Verb) -> Result<(), Problem> {
-        let Caller::Bearer(admin) = caller else {
+        let Caller::Bearer { admin, .. } = caller else {
             return Ok(());
         };
         let scope = verb.scope();
@@ -132,7 +146,7 @@ impl Api {
         };
         Err(problem(
             StatusCode::FORBIDDEN,
-            "scope",
+            SCOPE,
             "This token is not good for that",
             detail,
         ))
@@ -213,6 +227,27 @@ impl Api {
             Ask::Doctor => json!(doctor.examine().await),
         })
     }
+}
+
+/// Writes the line of the audit trail: the names in the path only if they are names.
+fn audit(
+    caller: &Caller,
+    verb: Verb,
+    names: &[String],
+    problem: Option<&Problem>,
+    request_id: &str,
+) {
+    let mut names = names.iter();
+    let user = names.next().and_then(|name| Username::parse(name).ok());
+    let app = names.next().and_then(|name| AppName::parse(name).ok());
+    let (door, by, client) = match caller {
+        Caller::Socket => ("socket", None, None),
+        Caller::Bearer { admin, client } => ("https", Some(admin.by.as_str()), Some(client)),
+    };
+    tracing::info!(target: "audit", event = "admin", act = verb.scope().as_str(),
+        user = user.map(display), app = app.map(display), door, by,
+        outcome = problem.map_or("done", |problem| problem.kind),
+        client.addr = client.map(display), request.id = request_id);
 }
 
 /// Takes in a body, which is small and comes soon.

@@ -30,7 +30,8 @@ pub async fn answer(
     if head::is_cross_site(head, &site.origin, &site.trusted_origins, true) {
         return Err(Refusal::CrossSite);
     }
-    let caller = Caller::Bearer(admin);
+    let client = asker.client;
+    let caller = Caller::Bearer { admin, client };
     let answer = shared
         .api
         .answer(caller, &asker.request_id, head, path, body)

@@ -368,8 +368,9 @@ async fn every_answer_is_as_the_description_says_at_both_doors() {
     assert!(by("https") > 10 && by("socket") > 10, "{acts:?}");
     assert!(
         acts.iter()
-            .any(|act| act["by"] == "the site" && act["act"] == "rm")
+            .any(|act| act["by"] == "the site" && act["act"] == "rm" && act["user"] == *user)
     );
+    assert!(acts.iter().any(|act| act["outcome"] == "scope"));
 }
 
 #[expect(clippy::too_many_lines, reason = "a table, one row for each token")]

@@ -41,25 +41,26 @@ impl World {
     pub async fn reconfigure_nginx(&self, location: &str) {
         self.write_nginx(location);
         let pid = fs::read_to_string(self.dir.join("nginx.pid")).unwrap();
-        send_signal(pid.trim().parse().unwrap(), "HUP");
-        let mark = generation(location);
-        until("nginx reads its configuration", SLOW, async || {
-            let answer = self.get("/generation").try_send().await;
-            answer.is_ok_and(|answer| answer.text() == mark)
+        let pid: u32 = pid.trim().parse().unwrap();
+        let old = workers(pid);
+        send_signal(pid, "HUP");
+        until("nginx goes on with other workers alone", SLOW, async || {
+            let now = workers(pid);
+            !now.is_empty() && old.iter().all(|worker| !now.contains(worker))
         })
         .await;
+        self.until_nginx_answers().await;
     }
 
     async fn until_nginx_answers(&self) {
         until("nginx answers", SLOW, async || {
-            self.get("/generation").try_send().await.is_ok()
+            self.get("/here").try_send().await.is_ok()
         })
         .await;
     }
 
     fn write_nginx(&self, location: &str) {
         let (dir, https, plain) = (self.dir.display(), self.https, self.plain);
-        let mark = generation(location);
         let text = format!(
             "daemon off; worker_processes 1; pid {dir}/nginx.own; user root;
             events {{ worker_connections 64; }}
@@ -70,7 +71,7 @@ impl World {
               server {{
                 listen {https} ssl;
                 ssl_certificate {dir}/cert.pem; ssl_certificate_key {dir}/key.pem;
-                location = /generation {{ return 200 {mark}; }}
+                location = /here {{ return 204; }}
                 location / {{
                   proxy_pass http://{plain};
                   proxy_http_version 1.1;
@@ -83,10 +84,8 @@ impl World {
     }
 }
 
-/// Tells one configuration from another.
-fn generation(location: &str) -> String {
-    let sum = location.bytes().fold(7_u32, |sum, byte| {
-        sum.wrapping_mul(31).wrapping_add(byte.into())
-    });
-    format!("g{sum}")
+/// The processes that serve for this one (`children` of proc(5)).
+fn workers(pid: u32) -> Vec<String> {
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+    children.split_whitespace().map(str::to_owned).collect()
 }
