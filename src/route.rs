@@ -17,6 +17,8 @@ pub enum Route {
     Health,
     /// `/_vestibule/assets/<name>`: what our own pages are made of.
     Asset(String),
+    /// `/_vestibule/api/...`: the operator's door; what follows, beginning with `/`.
+    Api(String),
     /// `/_vestibule/callback`: the end of a hand-off.
     Callback,
     /// `/_vestibule/logout`.
@@ -94,7 +96,9 @@ fn own_route(own: &str, known: impl Fn(&AppName) -> bool) -> Result<Route, Route
         "stop" => Route::Stop,
         "live" => Route::Live,
         _ => {
-            if let Some(name) = own.strip_prefix("assets/") {
+            if let Some(call) = own.strip_prefix("api/") {
+                Route::Api(format!("/{call}"))
+            } else if let Some(name) = own.strip_prefix("assets/") {
                 Route::Asset(name.to_owned())
             } else if let Some(of) = own.strip_prefix("progress/") {
                 Route::Progress(target(of, known)?.0)
@@ -229,6 +233,10 @@ mod tests {
             ("/", Route::Home),
             ("/_vestibule/healthz", Route::Health),
             ("/_vestibule/callback", Route::Callback),
+            (
+                "/_vestibule/api/v1/workspaces/a%40b",
+                Route::Api("/v1/workspaces/a%40b".into()),
+            ),
             (
                 "/_vestibule/assets/page.css",
                 Route::Asset("page.css".into()),

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Isolation, LogFormat, Prefix, UsageOf};
+use super::{Isolation, LogFormat, Prefix, Scope, UsageOf};
 
 /// Where a distribution's packages keep what must outlive a restart (FHS 5.8).
 pub const STATE_DIR: &str = "/var/lib/vestibule";
@@ -56,6 +56,9 @@ pub const READY_TIMEOUT: Duration = Duration::from_mins(1);
 pub const STOP_GRACE: Duration = Duration::from_secs(10);
 /// A break is shorter, an evening longer.
 pub const IDLE_TIMEOUT: Duration = Duration::from_mins(30);
+/// What a web application needs: to show how a workspace is, to stop it, and to end its user's
+/// sessions. None of them lets anybody in or shows what a user does.
+pub const SCOPES: [Scope; 3] = [Scope::Status, Scope::Stop, Scope::Revoke];
 /// A browser opens up to 6 for each tab over HTTP/1.1, one over HTTP/2.
 pub const CONNECTIONS: usize = 20_000;
 /// A university behind one address.

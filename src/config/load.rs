@@ -13,7 +13,7 @@ use std::{
 
 use super::{
     Config, Engine, Idle, Limits, Listen, Log, LogFormat, Metrics, Site, Tls, UsageOf, addresses,
-    apps, defaults, keys,
+    admin, apps, defaults, keys,
     mistake::{ConfigErrors, Mistake, Read},
     node::{Node, Place, Table, Value, parse},
     section::{Reading, Section},
@@ -94,6 +94,7 @@ pub(super) fn config(reading: &Reading, table: Table, base: &Path) -> Option<Con
     let apps = apps::apps(reading, top.section("apps"), &own);
     let idle = idle(top.section("idle"));
     let limits = limits(top.section("limits"));
+    let admin = admin::admin(top.section("admin"));
     let log = log(top.section("log"), base);
     let metrics = metrics(top.section("metrics"));
     top.finish();
@@ -107,6 +108,7 @@ pub(super) fn config(reading: &Reading, table: Table, base: &Path) -> Option<Con
         apps,
         idle,
         limits,
+        admin,
         log,
         metrics,
         state_dir: state_dir.unwrap_or_else(|| PathBuf::from(defaults::STATE_DIR)),

@@ -5,6 +5,7 @@
 //! already joined. Every default stands in `defaults`, with its unit and reason.
 
 mod addresses;
+mod admin;
 mod apps;
 mod defaults;
 mod keys;
@@ -26,6 +27,8 @@ use std::{
 };
 
 pub use self::{
+    addresses::same_host,
+    admin::Scope,
     mistake::{ConfigErrors, Mistake},
     node::Place,
 };
@@ -52,6 +55,8 @@ pub struct Config {
     pub idle: Idle,
     /// Bounds against too much of anything.
     pub limits: Limits,
+    /// What the operators' API grants.
+    pub admin: Admin,
     /// How we log.
     pub log: Log,
     /// What Prometheus may ask.
@@ -290,6 +295,14 @@ pub struct Limits {
     pub connections: usize,
     /// Open client connections from one address (one /64 of IPv6); trusted proxies are exempt.
     pub connections_per_address: usize,
+}
+
+/// What the operators' API grants.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// What an admin token may ask for over HTTPS, whatever more it says it may. Whoever is on
+    /// the admin socket may ask for anything.
+    pub scopes: Vec<Scope>,
 }
 
 /// How we log.

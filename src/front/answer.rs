@@ -5,16 +5,13 @@ use std::sync::Arc;
 
 use http::{HeaderValue, Response, StatusCode, header};
 
-use super::{
-    Asker,
-    head::HeadError,
-    reply::{self, Problem},
-};
+use super::{Asker, head::HeadError, reply};
 use crate::{
     config::Site,
     forward::{Body, ForwardError},
     names::Username,
     pages::{self, Action},
+    problem::Problem,
     route::{RouteError, Target},
     session::Denied,
     workspace::{Cause, Failure, Phase, StopError},

@@ -5,16 +5,18 @@
 
 mod access;
 mod answer;
+mod api;
 mod head;
 mod held;
 mod home;
 mod login;
+mod probe;
 mod progress;
 mod reply;
 
 use std::{cell::Cell, net::IpAddr, sync::Arc};
 
-use http::{Method, Request, Response, Uri, request::Parts};
+use http::{Method, Request, Response, Uri, header, request::Parts};
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -22,9 +24,11 @@ use tokio_util::sync::CancellationToken;
 use self::{
     access::{AccessLog, Line},
     answer::Refusal,
+    head::HeadError,
     held::Held,
 };
 use crate::{
+    admin::Api,
     config::{Config, Prefix},
     forward::{Body, ClientInfo, Destination, ForRequest, ForResponse, ForwardError, Pool},
     listener::{Door, Handler, Peer},
@@ -33,17 +37,22 @@ use crate::{
     route::{Route, RouteError, Target, route},
     secret,
     session::{Credential, Denied, Entry, Reason, Sessions},
+    symptoms::{Arrival, Symptom, Symptoms},
     workspace::{ActivityKind, Phase, Upstream, Workspaces},
 };
 
 /// What all serving threads read and none of them waits for.
 pub struct Shared {
     /// What the operator set.
-    pub config: Config,
+    pub config: Arc<Config>,
     /// Who may enter.
-    pub sessions: Sessions,
+    pub sessions: Arc<Sessions>,
     /// What they enter.
     pub workspaces: Workspaces,
+    /// What an operator may ask for.
+    pub api: Api,
+    /// What went wrong lately.
+    pub symptoms: Arc<Symptoms>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Cancelled when we should stop.
@@ -66,6 +75,8 @@ struct Asker {
     request_id: String,
     /// The client's own address.
     client: IpAddr,
+    /// The address the connection came from.
+    peer: IpAddr,
     /// Whether a person is going somewhere, so that pages and redirects are welcome.
     navigation: bool,
     /// Whether a refusal should be a page.
@@ -83,6 +94,7 @@ impl Handler for Front {
         let asker = Asker {
             request_id: self.request_id(),
             client: head::client(&head.headers, peer.addr, trusted),
+            peer: peer.addr.ip(),
             navigation: head::is_navigation(&head),
             html: head::accepts_html(&head.headers),
         };
@@ -130,17 +142,30 @@ impl Front {
         body: Incoming,
     ) -> Result<Response<Body>, Refusal> {
         let config = &self.shared.config;
-        if !head::may_use(peer.door, peer.addr, &config.listen.trusted_proxies) {
+        let symptoms = &self.shared.symptoms;
+        let admitted = head::may_use(peer.door, peer.addr, &config.listen.trusted_proxies);
+        // Before anything is judged, since it asks how a request arrives here. It has no effect.
+        let arrival = || Arrival::of(&head, peer.addr.ip(), admitted);
+        if symptoms.arrived(head.uri.path(), arrival) {
+            return Ok(probe::answer(Request::from_parts(head, body)));
+        }
+        if !admitted {
+            symptoms.note(Symptom::Untrusted, &peer.addr.ip().to_canonical());
             return Err(Refusal::NotAProxy);
         }
         if peer.door == Door::Redirect {
             return Ok(reply::to_https(&config.site.origin, &head.uri));
         }
-        head::check(&head, &config.site.authority)?;
+        head::check(&head, &config.site.authority).inspect_err(|error| {
+            if *error == HeadError::Misdirected {
+                symptoms.note(Symptom::Misdirected, &head::host(&head));
+            }
+        })?;
         let known = |app: &AppName| config.apps.contains_key(app);
         let target = match route(head.uri.path(), known)? {
             Route::App(target) => target,
             Route::AddSlash(target) => return Ok(reply::add_slash(&target, &head.uri)),
+            Route::Api(path) => return api::answer(self, asker, &head, body, &path).await,
             own => return self.own(asker, &head, own).await,
         };
         let Some(entry) = self.enter(asker, &head, Some(&target)).await? else {
@@ -195,7 +220,7 @@ impl Front {
             Route::Logout => {
                 let site = &self.shared.config.site;
                 if head::is_cross_site(head, &site.origin, &site.trusted_origins, false) {
-                    return Err(Refusal::CrossSite);
+                    return Err(self.cross_site(head));
                 }
                 return Ok(login::logout(self, asker, head).await);
             }
@@ -247,7 +272,7 @@ impl Front {
         });
         let bearer = entry.by == Credential::Bearer;
         if head::is_cross_site(head, &site.origin, &site.trusted_origins, bearer) {
-            return Err(Refusal::CrossSite);
+            return Err(self.cross_site(head));
         }
         if let Some(Target { app, user, .. }) = target {
             let claims = entry.claims();
@@ -259,6 +284,16 @@ impl Front {
             }
         }
         Ok(Some(entry))
+    }
+
+    fn cross_site(&self, head: &Parts) -> Refusal {
+        let ours = &self.shared.config.site.origin;
+        let mut origins = head.headers.get_all(header::ORIGIN).iter();
+        if let Some(origin) = origins.find(|origin| **origin != ours.as_str()) {
+            let origin = String::from_utf8_lossy(origin.as_bytes());
+            self.shared.symptoms.note(Symptom::ForeignOrigin, &origin);
+        }
+        Refusal::CrossSite
     }
 
     /// The running app. Only a navigation starts one; whatever else asks costs nothing.
@@ -335,6 +370,10 @@ impl Front {
         let kind = if head::is_websocket(request.headers(), request.extensions()) {
             ActivityKind::Socket
         } else {
+            if request.headers().contains_key(header::SEC_WEBSOCKET_KEY) {
+                let by = asker.peer.to_canonical();
+                self.shared.symptoms.note(Symptom::LostUpgrade, &by);
+            }
             ActivityKind::Request
         };
         let own_cookies = self.shared.sessions.own_cookie_names();

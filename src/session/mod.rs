@@ -6,6 +6,7 @@
 //! once. Whoever holds a [`Live`] is told of its end within a second. A token seen before costs
 //! one hash and one look-up. No token is ever part of an error.
 
+mod admin;
 mod claims;
 mod cookie;
 mod denied;
@@ -15,6 +16,7 @@ mod memory;
 mod next;
 mod revocations;
 mod sign;
+mod skew;
 pub mod state;
 #[cfg(test)]
 mod tests;
@@ -31,15 +33,9 @@ use http::{HeaderMap, HeaderValue};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use self::{
-    claims::Rules,
-    cookie::{SESSION_COOKIE, STATE_COOKIE},
-    jwks::Jwks,
-    keys::VerifyingKey,
-    memory::{Memory, UsedIds},
-};
 pub use self::{
-    claims::{Claims, Issued},
+    admin::Admin,
+    claims::{Claims, Issued, LEEWAY},
     cookie::{StateError, cookie_key},
     denied::{Denied, Reason},
     jwks::JwksStatus,
@@ -47,7 +43,15 @@ pub use self::{
     memory::Live,
     next::safe_next,
     revocations::{NoSuchRevocation, Revocation, Revocations, RevocationsError},
-    sign::{SignError, TokenKind, sign},
+    sign::{SignError, TokenKind, sign, sign_admin},
+    skew::Skew,
+};
+use self::{
+    claims::Rules,
+    cookie::{SESSION_COOKIE, STATE_COOKIE},
+    jwks::Jwks,
+    keys::VerifyingKey,
+    memory::{Memory, UsedIds},
 };
 use crate::{config, secret::Secret};
 
@@ -107,6 +111,8 @@ pub struct Sessions {
     cookie_keys: [Arc<VerifyingKey>; 1],
     rules: Rules,
     cookie_rules: Rules,
+    admin_rules: Rules,
+    skew: skew::Recent,
     lifetime: Duration,
     shared_cookie: Option<String>,
     cookie_names: Vec<String>,
@@ -148,6 +154,8 @@ impl Sessions {
             cookie_key,
             rules: Rules::new(&config.audience, config.issuer.as_deref()),
             cookie_rules: Rules::new(&config.audience, None),
+            admin_rules: Rules::new(&admin::audience(&config.audience), config.issuer.as_deref()),
+            skew: skew::Recent::default(),
             lifetime: config.lifetime,
             cookie_names: own
                 .into_iter()
@@ -216,6 +224,7 @@ impl Sessions {
             (self.cookie_rules.cookie(&payload, &hash, now)?, key)
         } else {
             let (payload, key) = token::open(token, typ, &self.web_keys.load())?;
+            self.skew.session(&payload, now);
             (self.rules.session(&payload, &hash, now)?, key)
         };
         if self.revocations.hits(&claims) {
@@ -259,6 +268,7 @@ impl Sessions {
         now: SystemTime,
     ) -> Result<Handoff, Reason> {
         let (payload, _) = token::open(token, token::HANDOFF, &self.web_keys.load())?;
+        self.skew.handoff(&payload, now);
         let handoff = self.rules.handoff(&payload, self.lifetime, now)?;
         let Some(state) = handoff.state else {
             return Ok(Handoff::NeedsState);
@@ -406,6 +416,11 @@ impl Sessions {
     /// configured, shared.
     pub fn own_cookie_names(&self) -> &[String] {
         &self.cookie_names
+    }
+
+    /// How far the web application's clock seems to be from ours, by its last signed tokens.
+    pub fn skew(&self) -> Option<Skew> {
+        self.skew.now(SystemTime::now())
     }
 
     /// Whether `Authorization` carries a token of ours, good or not, that no upstream may see.

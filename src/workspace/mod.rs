@@ -10,10 +10,12 @@ mod container;
 mod disk;
 mod follow;
 mod instance;
+mod logs;
 mod network;
 mod phase;
 mod probe;
 mod queue;
+mod seam;
 mod spec;
 mod start;
 mod state;
@@ -50,8 +52,11 @@ pub use self::{
     activity::{Activity, ActivityKind},
     disk::Disk,
     instance::{Instance, InstanceError},
-    network::OpenError,
+    logs::{From as LogsFrom, LogsError, Printed},
+    network::{OpenError, bridge_is_filtered},
     phase::{Cause, Failure, Phase, Step, StopError, StopReason},
+    seam::{Explanation, KeepError},
+    spec::UID,
     status::{Status, Tally},
     upstream::Upstream,
     usage::{Total, Usage},

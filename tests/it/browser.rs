@@ -62,6 +62,10 @@ async fn a_user_goes_from_a_django_login_to_an_editor_and_a_notebook_and_past_ev
     );
     assert_eq!(ides(&world, &container), [1, 1]);
     play(&world, "reload.mjs");
+    play(&world, "site.mjs");
+    let revoked = world.audit("admin");
+    let revoked = revoked.iter().find(|act| act["act"] == "revoke");
+    assert_eq!(revoked.unwrap()["by"], "django");
 }
 
 #[tokio::test]

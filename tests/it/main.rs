@@ -11,10 +11,12 @@
 
 mod world;
 
+mod admin;
 mod audit;
 mod browser;
 mod bulk;
 mod command_line;
+mod doctor;
 mod engine;
 mod failures;
 mod faults;

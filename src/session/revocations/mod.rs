@@ -23,7 +23,7 @@ use self::{
     file::RevokedFile,
     list::{List, millis},
 };
-use super::claims::Claims;
+use super::claims::{Claims, Issued};
 use crate::names::Username;
 
 /// What was revoked. Asked once for each new token, not for each request.
@@ -74,6 +74,11 @@ impl Revocations {
     /// Whether a session or token with these claims is revoked.
     pub(super) fn hits(&self, claims: &Claims) -> bool {
         self.list().hits(claims)
+    }
+
+    /// Whether a token of this id, issued then, is revoked by it, whoever's it is.
+    pub(super) fn hits_token(&self, id: &str, issued: Issued) -> bool {
+        self.list().hits_token(Some(id), issued)
     }
 
     /// Adds one; it counts at once. `latest` is the latest time of issue, in milliseconds, among
