@@ -74,3 +74,10 @@ async fn the_home_page_tells_what_is_and_keeps_up_with_it() {
     world.open_the_site().await;
     play(&world, "home.mjs");
 }
+
+#[tokio::test]
+async fn temp_site() {
+    let world = World::start("[workspace]\npatience = \"20s\"").await;
+    world.open_the_site().await;
+    play(&world, "site.mjs");
+}
