@@ -25,6 +25,8 @@ pub enum Route {
     SignedOut,
     /// `/_vestibule/stop`: the home page's stop button.
     Stop,
+    /// `/_vestibule/keep`: the home page's button that delays a stop.
+    Keep,
     /// `/_vestibule/progress/<app>/<user>/`: a start, as server-sent events.
     Progress(Target),
     /// `/<app>/<user>/...`: an app in a workspace.
@@ -90,6 +92,7 @@ fn own_route(own: &str, known: impl Fn(&AppName) -> bool) -> Result<Route, Route
         "logout" => Route::Logout,
         "signed-out" => Route::SignedOut,
         "stop" => Route::Stop,
+        "keep" => Route::Keep,
         _ => {
             if let Some(name) = own.strip_prefix("assets/") {
                 Route::Asset(name.to_owned())

@@ -129,11 +129,7 @@ async fn run_with(config: Config) -> Result<(), ServeError> {
     let workspaces = Workspaces::open(engine, &config, instance, stop.clone()).await?;
 
     let tasks = TaskTracker::new();
-    tasks.spawn(reaper::run(
-        workspaces.clone(),
-        config.idle.clone(),
-        stop.clone(),
-    ));
+    tasks.spawn(reaper::run(workspaces.clone(), stop.clone()));
     tasks.spawn(admin::serve(admin_socket, workspaces.clone(), stop.clone()));
     let bounds = Bounds::new(config.limits.clone(), config.listen.trusted_proxies.clone());
     let shared = Arc::new(Shared {

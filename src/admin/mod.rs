@@ -83,7 +83,7 @@ async fn answer(
         .body(Full::from(body.to_string()))
 }
 
-/// `GET /workspaces`, `POST /workspaces/<user>/start`, `.../start/<app>`, `.../stop`,
+/// `GET /workspaces`, `GET /workspaces/<user>/explain`, `POST /workspaces/<user>/keep/<time>`, `POST /workspaces/<user>/start`, `.../start/<app>`, `.../stop`,
 /// `DELETE /workspaces/<user>`.
 async fn act(method: &Method, path: &str, workspaces: &Workspaces) -> (StatusCode, Value) {
     let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
@@ -93,6 +93,10 @@ async fn act(method: &Method, path: &str, workspaces: &Workspaces) -> (StatusCod
         }
         ["workspaces", user] if method == Method::DELETE => (user, "rm", None),
         ["workspaces", user, verb] if method == Method::POST => (user, verb, None),
+        ["workspaces", user, "explain"] if method == Method::GET => (user, "explain", None),
+        ["workspaces", user, "keep", time] if method == Method::POST => {
+            return keep(user, time, workspaces);
+        }
         ["workspaces", user, "start", app] if method == Method::POST => (user, "start", Some(app)),
         _ => return (StatusCode::NOT_FOUND, json!({ "error": "no such call" })),
     };
@@ -107,6 +111,9 @@ async fn act(method: &Method, path: &str, workspaces: &Workspaces) -> (StatusCod
             );
         }
     };
+    if verb == "explain" {
+        return (StatusCode::OK, json!(workspaces.explain(&user)));
+    }
     let done = match verb {
         "start" => workspaces
             .start(&user, app.as_ref())
@@ -125,5 +132,21 @@ async fn act(method: &Method, path: &str, workspaces: &Workspaces) -> (StatusCod
     match done {
         Ok(()) => (StatusCode::OK, json!(workspaces.status(&user))),
         Err(error) => (StatusCode::CONFLICT, json!({ "error": error })),
+    }
+}
+
+/// Keeps a workspace for a time such as `8h`.
+fn keep(user: &str, time: &str, workspaces: &Workspaces) -> (StatusCode, Value) {
+    let wrong = |error: String| (StatusCode::BAD_REQUEST, json!({ "error": error }));
+    let user = match Username::parse(user) {
+        Ok(user) => user,
+        Err(error) => return wrong(error.to_string()),
+    };
+    let Ok(time) = humantime::parse_duration(time) else {
+        return wrong(format!("{time:?} is no time such as 90m or 8h"));
+    };
+    match workspaces.keep(&user, time) {
+        Ok(_) => (StatusCode::OK, json!(workspaces.explain(&user))),
+        Err(error) => (StatusCode::CONFLICT, json!({ "error": error.to_string() })),
     }
 }

@@ -1,6 +1,6 @@
 //! A user's own page: what their workspace does, and what they can do with it.
 
-use http::{Response, StatusCode};
+use http::{Response, StatusCode, Uri};
 
 use super::{Front, answer::Refusal, reply};
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
     names::Username,
     pages::{self, HomeApp},
     session::Entry,
-    workspace::{StopError, StopReason},
+    workspace::{KeepError, StopError, StopReason},
 };
 
 /// The page.
@@ -23,17 +23,15 @@ pub fn page(front: &Front, entry: &Entry) -> Response<Body> {
         href: format!("/{name}/{user}/"),
         up: status.apps.iter().any(|up| up == name.as_str()),
     });
-    let stops_in = status
-        .stops_in_seconds
-        .filter(|_| status.open == 0)
-        .map(about);
+    let stop = front.shared.workspaces.explain(user).stop;
     let html = pages::home(&pages::Home {
         user: user.as_str(),
         state: status.state,
         state_sentence: sentence(status.state).to_owned(),
         apps: apps.collect(),
         open: status.open,
-        stops_in,
+        stops_in: status.stops_in_seconds.map(about),
+        about_to_stop: stop.is_some_and(|stop| stop.notice),
         update_pending: status.update_pending,
         can_stop: matches!(status.state, "running" | "paused"),
         notice: None,
@@ -47,6 +45,24 @@ pub async fn stop(front: &Front, user: &Username) -> Result<Response<Body>, Refu
         // What is gone is stopped.
         Ok(()) | Err(StopError::NoContainer(_)) => Ok(reply::see_other("/")),
         Err(error) => Err(Refusal::Stop(error)),
+    }
+}
+
+/// Keeps the workspace for as long as `for` in the query says, or for another time-out, and
+/// shows the page again.
+pub fn keep(front: &Front, user: &Username, uri: &Uri) -> Result<Response<Body>, Refusal> {
+    let idle = &front.shared.config.idle;
+    let usual = idle.policy.timeout.unwrap_or(idle.longest_keep);
+    let asked = uri.query().unwrap_or_default().strip_prefix("for=");
+    let asked = match asked.map(humantime::parse_duration) {
+        None => usual.min(idle.longest_keep),
+        Some(Ok(asked)) => asked,
+        Some(Err(_)) => return Err(Refusal::Keep("`for` is a time such as 90m or 8h.".into())),
+    };
+    match front.shared.workspaces.keep(user, asked) {
+        // What doesn't run isn't stopped either.
+        Ok(_) | Err(KeepError::NotRunning) => Ok(reply::see_other("/")),
+        Err(error) => Err(Refusal::Keep(error.to_string())),
     }
 }
 

@@ -26,7 +26,7 @@ use crate::{
     route::{Route, RouteError, Target, route},
     secret,
     session::{Credential, Entry, Sessions},
-    workspace::{ActivityKind, Phase, Upstream, Workspaces},
+    workspace::{Kind, Mover, Phase, Upstream, Visit, Workspaces},
 };
 
 /// What all serving threads read and none of them waits for.
@@ -123,8 +123,9 @@ impl Front {
         let Some(entry) = self.enter(asker, &head, Some(&target))? else {
             return login::redirect(self, &head, &path_and_query(&head.uri));
         };
+        let visit = self.visit(asker, &head, &target);
         let upstream = self
-            .reach(asker, || path_and_query(&head.uri), &target, &entry)
+            .reach(asker, || path_and_query(&head.uri), &target, &entry, &visit)
             .await?;
         self.forward(
             asker,
@@ -132,6 +133,7 @@ impl Front {
             &target,
             &entry,
             &upstream,
+            visit,
         )
         .await
     }
@@ -143,7 +145,7 @@ impl Front {
         head: &Parts,
         own: Route,
     ) -> Result<Response<Body>, Refusal> {
-        let post = matches!(own, Route::Logout | Route::Stop);
+        let post = matches!(own, Route::Logout | Route::Stop | Route::Keep);
         let fits = if post {
             head.method == Method::POST
         } else {
@@ -179,6 +181,7 @@ impl Front {
         };
         match own {
             Route::Stop => home::stop(self, &entry.claims.user).await,
+            Route::Keep => home::keep(self, &entry.claims.user, &head.uri),
             Route::Progress(target) => Ok(progress::stream(self, &target)),
             _ => Ok(home::page(self, &entry)),
         }
@@ -216,6 +219,28 @@ impl Front {
         Ok(Some(entry))
     }
 
+    /// Who comes, and whether it is a person who does something.
+    fn visit(&self, asker: &Asker, head: &Parts, target: &Target) -> Visit {
+        let (app, rest) = (&target.app, &target.rest);
+        let is_socket = head::is_websocket(head);
+        let rules = &self.shared.config.apps[app].input;
+        // What a socket carries is judged as it comes; that it is opened says nothing.
+        let input = !is_socket && rules.is_input(&head.method, rest, asker.navigation);
+        tracing::trace!(target: "traffic", user = %target.user, %app, id = asker.request_id,
+            is_socket, navigation = asker.navigation, method = %head.method, path = rest);
+        let kind = match (is_socket, asker.navigation) {
+            (true, _) => Kind::Socket,
+            (_, true) => Kind::Navigation,
+            _ => Kind::Request,
+        };
+        let by = Mover {
+            kind,
+            app: Some(app.clone()),
+            client: Some(asker.client),
+        };
+        Visit { by, input }
+    }
+
     /// The running app. Only a navigation starts one; whatever else asks costs nothing.
     async fn reach(
         &self,
@@ -223,12 +248,13 @@ impl Front {
         here: impl FnOnce() -> String,
         target: &Target,
         entry: &Entry,
+        visit: &Visit,
     ) -> Result<Arc<Upstream>, Refusal> {
         let Shared {
             workspaces, config, ..
         } = &*self.shared;
         let Target { app, user, .. } = target;
-        if let Some(upstream) = workspaces.upstream(user, app) {
+        if let Some(upstream) = workspaces.upstream(user, app, visit) {
             return Ok(upstream);
         }
         let title = config.apps[app].title.clone();
@@ -243,7 +269,7 @@ impl Front {
                 None => Refusal::NotRunning,
             });
         }
-        let mut phases = workspaces.ensure(user, entry.claims.uid.as_deref(), app);
+        let mut phases = workspaces.ensure(user, entry.claims.uid.as_deref(), app, &visit.by);
         // A start goes on without us: dropping the wait loses nothing.
         let settled = timeout(
             config.workspace.patience,
@@ -276,12 +302,12 @@ impl Front {
         target: &Target,
         entry: &Entry,
         upstream: &Arc<Upstream>,
+        visit: Visit,
     ) -> Result<Response<Body>, Refusal> {
         let config = &self.shared.config;
         let app = &config.apps[&target.app];
         let prefix = target.prefix();
         let (head, body) = request.into_parts();
-        let is_socket = head::is_websocket(&head);
         let mut request = Request::from_parts(head, body);
         // From here on there is one spelling of the path, the one we judged.
         let query = request
@@ -291,11 +317,6 @@ impl Front {
             .unwrap_or_default();
         let path = format!("{prefix}{}{query}", target.rest);
         set_path(request.uri_mut(), &path);
-        let kind = if is_socket {
-            ActivityKind::Socket
-        } else {
-            ActivityKind::Request
-        };
         let fill = |template: &str| {
             App::fill(
                 template,
@@ -340,7 +361,8 @@ impl Front {
                 frame_ancestors: &config.site.frame_ancestors,
             },
         };
-        let guard = Held(upstream.activity(kind));
+        let again = visit.clone();
+        let guard = Held::new(upstream, visit, &asker.request_id);
         let error = match self.pool.send(request, to, guard).await {
             Ok(response) => return Ok(response),
             Err(error) => error,
@@ -349,7 +371,8 @@ impl Front {
             self.shared.workspaces.suspect(upstream);
             if asker.navigation {
                 // A person sees it start again rather than fail.
-                self.reach(asker, || path.clone(), target, entry).await?;
+                self.reach(asker, || path.clone(), target, entry, &again)
+                    .await?;
                 return Ok(reply::see_other(&path));
             }
         }

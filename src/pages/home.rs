@@ -21,6 +21,8 @@ pub struct Home<'a> {
     pub open: usize,
     /// How much more quiet ends it, in words: `27 minutes`.
     pub stops_in: Option<String>,
+    /// Whether that is so near that it should be said aloud.
+    pub about_to_stop: bool,
     /// Whether the next start makes the container anew.
     pub update_pending: bool,
     /// Whether there is anything to stop.
@@ -98,6 +100,7 @@ mod tests {
                 apps: Vec::new(),
                 open: 0,
                 stops_in: None,
+                about_to_stop: true,
                 update_pending: false,
                 can_stop: false,
                 notice: None,

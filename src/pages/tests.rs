@@ -54,6 +54,7 @@ fn every_page(text: &str) -> Vec<Html> {
             apps: vec![app],
             open: 2,
             stops_in: Some(text.to_owned()),
+            about_to_stop: true,
             update_pending: true,
             can_stop: true,
             notice: Some(text),

@@ -94,7 +94,8 @@ impl Workspaces {
             container: Arc::clone(&live.id),
             secret: self.0.instance.key.hmac_hex(&parts),
             closed: live.closed.child_token(),
-            clock: Arc::clone(&workspace.clock),
+            clocks: Arc::clone(&workspace.clocks),
+            settle: self.0.pace.settle,
         })
     }
 
@@ -187,7 +188,6 @@ fn accept(
     if !state.is_still(live) {
         return Err(Cause::Stopped);
     }
-    workspace.clock.touch();
     let slot = state.slots.entry(upstream.app.clone()).or_default();
     slot.upstream = Some(Arc::clone(&upstream));
     slot.exec = exec;

@@ -2,10 +2,7 @@
 
 use serde::Serialize;
 
-use super::{
-    Workspaces,
-    state::{Life, Workspace},
-};
+use super::{Workspaces, state::Workspace};
 use crate::names::Username;
 
 /// A workspace as it is now.
@@ -19,10 +16,12 @@ pub struct Status {
     pub apps: Vec<String>,
     /// How many requests and sockets are open.
     pub open: usize,
-    /// For how long nothing has been open or asked for, if it runs.
+    /// For how long no clock that holds it has moved, if it runs.
     pub idle_seconds: Option<u64>,
-    /// When it will be stopped if it stays as quiet.
+    /// When it will be stopped if nothing more happens; none if something holds it that is open.
     pub stops_in_seconds: Option<u64>,
+    /// What decides that: `input`, `busy`, `connected`, `kept` or `max_age`.
+    pub held_by: Option<&'static str>,
     /// Whether the next start makes it anew.
     pub update_pending: bool,
 }
@@ -45,27 +44,21 @@ impl Workspaces {
 
     fn status_of(&self, workspace: &Workspace) -> Status {
         let state = workspace.read();
-        let starting = state.slots.values().any(|slot| slot.starting);
-        let quiet = workspace.quiet_for(&state);
-        let left = quiet.zip(self.0.idle_timeout);
+        let verdict = self.verdict(workspace, &state);
+        let now = workspace.clocks.now();
         let up = state
             .slots
             .iter()
             .filter(|(_, slot)| slot.upstream.is_some());
         Status {
             user: workspace.user.to_string(),
-            state: match &state.life {
-                Life::Running(_) => "running",
-                Life::Stopping => "stopping",
-                _ if starting => "starting",
-                Life::Absent => "absent",
-                Life::Stopped => "stopped",
-                Life::Paused => "paused",
-            },
+            state: state.word(),
             apps: up.map(|(app, _)| app.to_string()).collect(),
-            open: workspace.clock.open_count(),
-            idle_seconds: quiet.map(|quiet| quiet.as_secs()),
-            stops_in_seconds: left.map(|(quiet, limit)| limit.saturating_sub(quiet).as_secs()),
+            open: workspace.clocks.connected.hand().open,
+            idle_seconds: verdict.map(|verdict| now.saturating_sub(verdict.quiet_since) / 1000),
+            stops_in_seconds: verdict
+                .and_then(|verdict| Some(verdict.at?.saturating_sub(now) / 1000)),
+            held_by: verdict.map(|verdict| verdict.by.as_str()),
             update_pending: state.spec.is_some() && state.spec != self.fingerprint(),
         }
     }

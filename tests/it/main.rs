@@ -28,3 +28,4 @@ mod sockets;
 mod starts;
 mod streams;
 mod tenants;
+mod traces;
