@@ -127,6 +127,14 @@ async fn an_untouched_tab_is_stopped_a_typing_and_a_computing_one_are_not() {
     })
     .await;
     assert_eq!(explain(&untouched).last_stop.unwrap().reason, "idle");
+    // Kernels are asked when a stop is due.
+    until("the kernel is asked", SLOW, async || {
+        let asked = explain(&sleeping).asked;
+        asked
+            .iter()
+            .any(|asked| asked.app == "jupyter" && asked.busy)
+    })
+    .await;
     let clock = |user: &str, name: &str| {
         let clocks = explain(user).clocks.into_iter();
         clocks
@@ -144,13 +152,6 @@ async fn an_untouched_tab_is_stopped_a_typing_and_a_computing_one_are_not() {
         assert_eq!(clock.kind, kind, "{user}: {clock:?}");
         assert!(clock.seconds_ago < 40, "{user}: {clock:?}");
     }
-    let asked = explain(&sleeping).asked;
-    assert!(
-        asked
-            .iter()
-            .any(|asked| asked.app == "jupyter" && asked.busy),
-        "{asked:?}"
-    );
     for (_, _, mut browser) in browsers {
         if browser.try_wait().unwrap().is_none() {
             send_signal(browser.id(), "TERM");

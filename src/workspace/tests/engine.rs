@@ -42,9 +42,9 @@ pub struct Shared {
 pub struct Held {
     pub seen: Container,
     name: String,
-    /// CPU time used, and since when it computes.
+    /// CPU time used until the last look, since when it computes, and that look.
     used: Duration,
-    computes: Option<Instant>,
+    computes: Option<(Instant, Instant)>,
     /// Stops that were asked for: by whom, and when.
     pub stops: Vec<(&'static str, Instant)>,
     starts: u64,
@@ -94,7 +94,7 @@ impl Shared {
             .find(|one| one.seen.labels[USER_LABEL] == user);
         if let Some(one) = one.filter(|one| one.seen.run == Run::Running) {
             one.settle();
-            one.computes = computes.then(Instant::now);
+            one.computes = computes.then(|| (Instant::now(), Instant::now()));
         }
     }
 }
@@ -106,13 +106,13 @@ impl Held {
 
     /// Since when it computes.
     pub fn computes(&self) -> Option<Instant> {
-        self.computes
+        Some(self.computes?.0)
     }
 
     fn settle(&mut self) {
-        if let Some(since) = self.computes {
-            self.used += since.elapsed();
-            self.computes = Some(Instant::now());
+        if let Some((_, look)) = &mut self.computes {
+            self.used += look.elapsed();
+            *look = Instant::now();
         }
     }
 }

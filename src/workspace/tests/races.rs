@@ -74,6 +74,7 @@ struct Model {
     /// When something held it, in order.
     held: Vec<Instant>,
     kept_until: Option<Instant>,
+    was_kept: bool,
     computing: Option<Instant>,
     /// People who stayed.
     people: Vec<Activity>,
@@ -116,6 +117,7 @@ impl House {
         }
     }
 
+    /// Takes a step, and looks at what came of it.
     async fn take(&mut self, step: &Step) {
         let now = Instant::now();
         match *step {
@@ -145,20 +147,17 @@ impl House {
                 if self.workspaces.keep(&username(user), time).is_ok() {
                     let until = self.models[user].kept_until.max(Some(now + time));
                     self.models[user].kept_until = until;
+                    self.models[user].was_kept = true;
                 }
             }
             Step::Compute(user, on) => {
-                let model = &mut self.models[user];
+                let computes = self.models[user].computing.is_some();
                 if !on {
-                    model.stop_computing();
+                    self.models[user].stop_computing();
                 }
-                self.engine.shared.compute(USERS[user], on);
-                let computes = self
-                    .engine
-                    .shared
-                    .of(USERS[user])
-                    .and_then(|one| one.computes());
-                model.computing = model.computing.or(computes);
+                if on != computes {
+                    self.engine.shared.compute(USERS[user], on);
+                }
             }
             Step::Wait(time) => sleep(Duration::from_millis(time)).await,
             Step::EngineFails(fails) => {
@@ -261,9 +260,7 @@ impl House {
                 );
                 model.kept_until = None;
             }
-            if !one.runs() {
-                model.computing = None;
-            }
+            model.computing = one.computes();
         }
         prop_assert_eq!(
             self.engine.shared.instances_that_were_stopped_by_another(),
@@ -281,8 +278,8 @@ impl House {
             self.engine.shared.compute(user, false);
             model.stop_computing();
             model.leave();
-            // What is remembered over a restart is told in a time that doesn't pause.
-            if model.kept_until.is_some() {
+            // What is remembered is told in a time that doesn't pause: it may come back whole.
+            if model.was_kept {
                 kept = LONGEST_KEEP;
             }
         }
