@@ -1,5 +1,5 @@
 # What a new user and CI call. `make` alone lists it.
-.PHONY: help demo test lint image
+.PHONY: help demo test lint bench image
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -15,6 +15,11 @@ lint: ## format, clippy, cargo-deny
 	cargo fmt --check
 	cargo clippy --all-targets --locked -- --deny warnings
 	target/tools/bin/cargo-deny check bans licenses sources
+
+bench: ## CPU, memory and time beside nginx, haproxy and others; writes docs/benchmarks.md
+	@tests/setup.sh engine image peers
+	cargo build --release --locked
+	@python3 -B benches/run.py $(BENCH)
 
 image: ## the full workspace image: R, the Python libraries, compilers
 	workspace-image/build.sh

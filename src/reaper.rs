@@ -25,7 +25,7 @@ pub async fn run(workspaces: Workspaces, stop: CancellationToken) {
         }
         // Before the look: what began to compute meanwhile is seen.
         if measured.is_none_or(|at| at.elapsed() >= window) {
-            workspaces.measure().await;
+            workspaces.measure_cpu().await;
             measured = Some(Instant::now());
         }
         stream::iter(workspaces.all_due())

@@ -27,6 +27,8 @@ pub enum Route {
     Stop,
     /// `/_vestibule/keep`: the home page's button that delays a stop.
     Keep,
+    /// `/_vestibule/live`: the home page's changes, as server-sent events.
+    Live,
     /// `/_vestibule/progress/<app>/<user>/`: a start, as server-sent events.
     Progress(Target),
     /// `/<app>/<user>/...`: an app in a workspace.
@@ -93,6 +95,7 @@ fn own_route(own: &str, known: impl Fn(&AppName) -> bool) -> Result<Route, Route
         "signed-out" => Route::SignedOut,
         "stop" => Route::Stop,
         "keep" => Route::Keep,
+        "live" => Route::Live,
         _ => {
             if let Some(name) = own.strip_prefix("assets/") {
                 Route::Asset(name.to_owned())

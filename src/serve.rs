@@ -14,16 +14,18 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing_subscriber::EnvFilter;
 
 use crate::{
     admin,
-    config::{Config, LogFormat},
+    config::{Config, UsageOf},
     engine::{Docker, EngineError},
     front::{Front, Shared},
     listener::{self, Bound, Bounds, Door, Service, TlsError},
+    log::{self, LogError},
+    metrics::Metrics,
     reaper,
-    session::{KeyError, Sessions, StateError},
+    scrape::{self, Scrape},
+    session::{KeyError, Revocations, RevocationsError, Sessions, StateError},
     workspace::{Instance, InstanceError, OpenError, Workspaces},
 };
 
@@ -62,6 +64,9 @@ pub enum ServeError {
     /// Threads or signals can't be had.
     #[error("the system refuses a thread or a signal handler")]
     System(#[from] io::Error),
+    /// The audit file can't be used.
+    #[error(transparent)]
+    Log(#[from] LogError),
     /// Certificate or key can't be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -71,6 +76,9 @@ pub enum ServeError {
     /// Our own cookie key can't be used.
     #[error(transparent)]
     State(#[from] StateError),
+    /// What was revoked can't be read or kept.
+    #[error(transparent)]
+    Revocations(#[from] RevocationsError),
     /// Our identity towards the engine can't be used.
     #[error(transparent)]
     Instance(#[from] InstanceError),
@@ -86,7 +94,8 @@ pub enum ServeError {
 pub fn check(config: &Config) -> Vec<ServeError> {
     let tls = config.tls.as_ref().map(listener::server_config);
     let tls = tls.and_then(Result::err).map(ServeError::from);
-    let keys = Sessions::new(&config.session, crate::secret::Secret::random(32));
+    let key = crate::secret::Secret::random(32);
+    let keys = Sessions::new(&config.session, key, Revocations::none());
     tls.into_iter()
         .chain(keys.err().map(ServeError::from))
         .collect()
@@ -97,7 +106,7 @@ pub fn check(config: &Config) -> Vec<ServeError> {
 /// # Errors
 /// [`ServeError`] if it can't start.
 pub fn run(config: Config) -> Result<(), ServeError> {
-    log_to(&config);
+    log::init(&config.log)?;
     let control = runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("control")
@@ -117,6 +126,7 @@ async fn run_with(config: Config) -> Result<(), ServeError> {
     let sessions = Sessions::new(
         &config.session,
         crate::session::cookie_key(&config.state_dir)?,
+        Revocations::load(&config.state_dir)?,
     )?;
     let socket = admin::socket_path(&config.state_dir);
     let admin_socket = admin::bind(&socket).map_err(|source| ServeError::Admin {
@@ -124,9 +134,20 @@ async fn run_with(config: Config) -> Result<(), ServeError> {
         source,
     })?;
     let bound = bind(&config)?;
-    let engine = Arc::new(Docker::connect(&config.engine).await?);
+    let scraped = config.metrics.listen.iter().map(|addr| {
+        let listen = |source| ServeError::Listen {
+            addr: *addr,
+            source,
+        };
+        std::net::TcpListener::bind(addr).map_err(listen)
+    });
+    let scraped: Vec<_> = scraped.collect::<Result<_, _>>()?;
+    let metrics = Metrics::new(config.apps.keys().map(ToString::to_string));
+    let rare = &metrics.rare;
+    let engine = Arc::new(Docker::connect(&config.engine).await?.counted(rare.clone()));
     let instance = Instance::load(&config.state_dir)?;
-    let workspaces = Workspaces::open(engine, &config, instance, stop.clone()).await?;
+    let workspaces =
+        Workspaces::open(engine, &config, instance, rare.clone(), stop.clone()).await?;
 
     let tasks = TaskTracker::new();
     tasks.spawn(reaper::run(workspaces.clone(), stop.clone()));
@@ -136,7 +157,20 @@ async fn run_with(config: Config) -> Result<(), ServeError> {
         config,
         sessions,
         workspaces,
+        metrics,
+        stop: stop.clone(),
     });
+    if !scraped.is_empty() {
+        if shared.config.metrics.usage != UsageOf::Nobody {
+            tasks.spawn(shared.workspaces.clone().measure_all(stop.clone()));
+        }
+        let scrape = Scrape::new(Arc::clone(&shared));
+        for listener in scraped {
+            tasks.spawn(scrape::serve(listener, Arc::clone(&scrape), stop.clone()));
+        }
+    }
+    let (sessions, until) = (Arc::clone(&shared), stop.clone());
+    tasks.spawn(async move { sessions.sessions.run(until).await });
     let mut threads = Vec::new();
     for (number, listeners) in bound.into_iter().enumerate() {
         let (shared, bounds, stop) = (Arc::clone(&shared), Arc::clone(&bounds), stop.clone());
@@ -193,8 +227,10 @@ fn serve(
         .build()?;
     let connections = TaskTracker::new();
     LocalSet::new().block_on(&runtime, async move {
+        let meter = shared.metrics.meter();
         let service = Rc::new(Service {
-            handler: Rc::new(Front::new(shared)),
+            handler: Rc::new(Front::new(shared, Arc::clone(&meter))),
+            meter,
             tls,
             bounds,
             stop: stop.clone(),
@@ -257,16 +293,4 @@ fn make_private(config: &Config) -> Result<(), ServeError> {
         path: path.clone(),
         source,
     })
-}
-
-fn log_to(config: &Config) {
-    let filter =
-        EnvFilter::try_from_env("RUST_LOG").unwrap_or_else(|_| EnvFilter::new(&config.log.filter));
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr);
-    match config.log.format {
-        LogFormat::Pretty => lines.init(),
-        LogFormat::Json => lines.json().flatten_event(true).init(),
-    }
 }

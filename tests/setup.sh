@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # setup.sh PART...: installs and starts what the demo and the tests need and this machine has
 # not. Says what it does, asks nothing, and has nothing to do the second time.
-# Parts: engine, image, django, browser, deny.
+# Parts: engine, image, django, browser, prometheus, deny, peers.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -11,6 +11,14 @@ die() {
     exit 1
 }
 has() { command -v "$1" > /dev/null 2>&1; }
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+        return
+    fi
+    has sudo || die "please have an administrator run: $*"
+    sudo "$@"
+}
 
 # packages COMMAND:PACKAGE...: installs each Debian package whose command is missing.
 packages() {
@@ -20,15 +28,10 @@ packages() {
     done
     [ ${#missing[@]} -gt 0 ] || return 0
     has apt-get || die "please install: ${missing[*]}"
-    local root=()
-    if [ "$(id -u)" -ne 0 ]; then
-        has sudo || die "please have an administrator run: apt-get install ${missing[*]}"
-        root=(sudo)
-    fi
     say "installing ${missing[*]}"
     local options=(-qq -o DPkg::Lock::Timeout=300)
-    "${root[@]}" apt-get "${options[@]}" update
-    DEBIAN_FRONTEND=noninteractive "${root[@]}" apt-get "${options[@]}" install -y \
+    as_root apt-get "${options[@]}" update
+    DEBIAN_FRONTEND=noninteractive as_root apt-get "${options[@]}" install -y \
         --no-install-recommends "${missing[@]}" > target/apt.log 2>&1 || {
         tail -n 20 target/apt.log >&2
         die "the packages could not be installed"
@@ -109,6 +112,26 @@ browser() {
     fi
 }
 
+# Prometheus and promtool out of Debian's package, beside the system: nothing is installed, and
+# no service begins to run.
+prometheus() {
+    local folder=target/tools/prometheus
+    [ ! -x "$folder/usr/bin/promtool" ] || return 0
+    has apt-get || die "please put prometheus and promtool into $folder/usr/bin"
+    say "fetching Prometheus"
+    mkdir -p "$folder"
+    (
+        cd "$folder"
+        apt-get -qq download prometheus 2> /dev/null || {
+            # The lists of packages are missing or old.
+            as_root apt-get -qq -o DPkg::Lock::Timeout=300 update
+            apt-get -qq download prometheus
+        }
+        dpkg-deb --extract prometheus_*.deb .
+        rm prometheus_*.deb
+    )
+}
+
 deny() {
     local version=0.20.2
     if [ "$(target/tools/bin/cargo-deny --version 2> /dev/null)" = "cargo-deny $version" ]; then
@@ -121,10 +144,25 @@ deny() {
     rm -rf target/tools/build
 }
 
+# What the benchmark compares us with, and its load generator.
+peers() {
+    packages nginx:nginx haproxy:haproxy h2load:nghttp2-client openssl:openssl
+    has node || die "please install Node.js 20 or newer"
+    local tools=target/bench-tools
+    mkdir -p $tools
+    environment $tools/venv benches/tools/requirements.txt
+    if ! cmp -s benches/tools/package-lock.json $tools/node_modules/installed.json; then
+        say "installing configurable-http-proxy"
+        cp benches/tools/package.json benches/tools/package-lock.json $tools
+        (cd $tools && npm ci --silent --no-audit --no-fund)
+        cp $tools/package-lock.json $tools/node_modules/installed.json
+    fi
+}
+
 mkdir -p target
 for part in "$@"; do
     case $part in
-        engine | image | django | browser | deny) "$part" ;;
+        engine | image | django | browser | prometheus | deny | peers) "$part" ;;
         *) die "there is no part $part" ;;
     esac
 done

@@ -63,6 +63,23 @@ pub fn page(node: &Node) -> Read<String> {
     Err(format!("{what}, not {text:?}").into())
 }
 
+/// The address of a key set: whoever could answer in its place could let anybody in, so it is
+/// an https URL, or an http one that stays on this machine.
+pub fn key_set(node: &Node) -> Read<Uri> {
+    let text = text(node)?;
+    let uri = parse(&text).filter(|uri| {
+        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+        let address = host.parse::<IpAddr>();
+        let is_here = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
+        uri.scheme_str() == Some("https") || is_here
+    });
+    uri.filter(|_| !text.contains('#')).ok_or_else(|| {
+        let what = "must be an https URL such as \"https://www.example.org/jwks.json\", or an http \
+                    one of this machine";
+        format!("{what}, not {text:?}").into()
+    })
+}
+
 /// An absolute http or https URI with a host that a browser would send as it stands: no user,
 /// no empty or impossible port, no escapes.
 fn parse(text: &str) -> Option<Uri> {

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Holds, Isolation, LogFormat, Policy, Prefix};
+use super::{Holds, Isolation, LogFormat, Policy, Prefix, UsageOf};
 
 /// Where a distribution's packages keep what must outlive a restart (FHS 5.8).
 pub const STATE_DIR: &str = "/var/lib/vestibule";
@@ -79,6 +79,9 @@ pub const CONNECTIONS_PER_ADDRESS: usize = 1000;
 pub const LOG_FORMAT: LogFormat = LogFormat::Pretty;
 /// Lifecycle, access and audit lines.
 pub const FILTER: &str = "info";
+
+/// Sums say nothing of anybody.
+pub const USAGE: UsageOf = UsageOf::All;
 
 /// Most servers can be told the path they live under, and then all their links are right.
 pub const PREFIX: Prefix = Prefix::Keep;

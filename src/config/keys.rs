@@ -15,7 +15,7 @@ use std::{
 use rustls_pki_types::{PrivateKeyDer, SubjectPublicKeyInfoDer, pem::PemObject as _};
 
 use super::{
-    Algorithm, Key, Session, defaults,
+    Algorithm, Key, Session, addresses, defaults,
     mistake::Read,
     node::{Node, Value},
     section::{Reading, Section},
@@ -41,12 +41,19 @@ const ALGORITHMS: &[(&str, Algorithm)] = &[
 
 /// Reads `[session]`; `None` only after a mistake was remembered.
 pub fn session(section: Section<'_>, base: &Path) -> Option<Session> {
+    let by_url = section.is_there("jwks_url");
+    let jwks_url = section.get("jwks_url", addresses::key_set);
     let example = r#"[{ algorithm = "HS256", file = "handoff.key" }]"#;
-    let items = section.need("keys", example, |node| match &node.value {
-        Value::Array(items) if items.is_empty() => Err("needs at least one key".into()),
+    let list = |node: &Node| match &node.value {
+        Value::Array(items) if items.is_empty() && !by_url => Err("needs at least one key".into()),
         Value::Array(items) => Ok(items.clone()),
         other => Err(format!("must be a list of keys, not {other}").into()),
-    });
+    };
+    let items = if by_url && !section.is_there("keys") {
+        Some(Vec::new())
+    } else {
+        section.need("keys", example, list)
+    };
     let keys = items.map(|items| keys(section.reading, items, base));
     let audience = section.get("audience", values::text);
     let issuer = section.get("issuer", values::text);
@@ -59,6 +66,7 @@ pub fn session(section: Section<'_>, base: &Path) -> Option<Session> {
     section.finish();
     Some(Session {
         keys: keys?,
+        jwks_url,
         audience: audience.unwrap_or_else(|| defaults::AUDIENCE.to_owned()),
         issuer,
         shared_cookie,

@@ -12,8 +12,8 @@ use std::{
 };
 
 use super::{
-    Config, Engine, Limits, Listen, Log, LogFormat, Site, Tls, addresses, apps, defaults, idle,
-    keys,
+    Config, Engine, Limits, Listen, Log, LogFormat, Metrics, Site, Tls, UsageOf, addresses, apps,
+    defaults, idle, keys,
     mistake::{ConfigErrors, Mistake, Read},
     node::{Node, Place, Table, parse},
     section::{Reading, Section},
@@ -94,7 +94,8 @@ pub(super) fn config(reading: &Reading, table: Table, base: &Path) -> Option<Con
     let idle = idle::idle(top.section("idle"));
     let apps = apps::apps(reading, top.section("apps"), &own, &idle.policy);
     let limits = limits(top.section("limits"));
-    let log = log(top.section("log"));
+    let log = log(top.section("log"), base);
+    let metrics = metrics(top.section("metrics"));
     top.finish();
     Some(Config {
         site: site?,
@@ -107,6 +108,7 @@ pub(super) fn config(reading: &Reading, table: Table, base: &Path) -> Option<Con
         idle,
         limits,
         log,
+        metrics,
         state_dir: state_dir.unwrap_or_else(|| PathBuf::from(defaults::STATE_DIR)),
     })
 }
@@ -228,13 +230,30 @@ fn limits(section: Section<'_>) -> Limits {
     }
 }
 
-fn log(section: Section<'_>) -> Log {
+fn metrics(section: Section<'_>) -> Metrics {
+    let listen = section.get("listen", values::list(addresses::address));
+    let words = &[
+        ("nobody", UsageOf::Nobody),
+        ("all", UsageOf::All),
+        ("each", UsageOf::Each),
+    ];
+    let usage = section.get("usage", values::one_of(words));
+    section.finish();
+    Metrics {
+        listen: listen.unwrap_or_default(),
+        usage: usage.unwrap_or(defaults::USAGE),
+    }
+}
+
+fn log(section: Section<'_>, base: &Path) -> Log {
     let formats = &[("pretty", LogFormat::Pretty), ("json", LogFormat::Json)];
     let format = section.get("format", values::one_of(formats));
     let filter = section.get("filter", filter);
+    let audit = section.get("audit", values::path(base));
     section.finish();
     Log {
         format: format.unwrap_or(defaults::LOG_FORMAT),
+        audit,
         filter: filter.unwrap_or_else(|| defaults::FILTER.to_owned()),
     }
 }

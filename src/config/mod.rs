@@ -58,6 +58,8 @@ pub struct Config {
     pub limits: Limits,
     /// How we log.
     pub log: Log,
+    /// What Prometheus may ask.
+    pub metrics: Metrics,
     /// Directory of what must outlive a restart: cookie key, instance key and id, admin socket.
     pub state_dir: PathBuf,
 }
@@ -133,8 +135,11 @@ pub struct Tls {
 /// Who may enter.
 #[derive(Clone, Debug)]
 pub struct Session {
-    /// Keys of the web application; at least one.
+    /// Keys of the web application; at least one if there is no `jwks_url`.
     pub keys: Vec<Key>,
+    /// Where the web application publishes further keys (RFC 7517): https, or http to this
+    /// machine.
+    pub jwks_url: Option<http::Uri>,
     /// What `aud` of its tokens must name.
     pub audience: String,
     /// What `iss` of its tokens must be, if set.
@@ -306,8 +311,31 @@ pub struct Limits {
 pub struct Log {
     /// Shape of a line.
     pub format: LogFormat,
+    /// File for the audit lines, which are JSON in any case; without one they go where the
+    /// others go.
+    pub audit: Option<PathBuf>,
     /// Filter as `tracing_subscriber::EnvFilter` takes it: `info`, `vestibule=debug`.
     pub filter: String,
+}
+
+/// What Prometheus may ask.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    /// Addresses of the listeners that answer `/metrics`, without TLS; none: no metrics.
+    pub listen: Vec<SocketAddr>,
+    /// Whose use of CPU, memory and disk is told.
+    pub usage: UsageOf,
+}
+
+/// Whose use of CPU, memory and disk is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UsageOf {
+    /// Nobody's: the engine is not asked for it.
+    Nobody,
+    /// All workspaces' together.
+    All,
+    /// Each user's, by name: a series for every user there ever was.
+    Each,
 }
 
 /// Shape of a log line.

@@ -1,6 +1,6 @@
 //! Docker, by its API (1.41 or newer) over its Unix socket.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, pin::pin, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bollard::{
@@ -8,9 +8,9 @@ use bollard::{
     errors::Error,
     exec::{StartExecOptions, StartExecResults},
     models::{
-        ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum, EndpointSettings,
-        EventMessage, ExecConfig, HostConfig, Mount, MountType, NetworkCreateRequest,
-        NetworkingConfig,
+        ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum,
+        ContainerStatsResponse, EndpointSettings, EventMessage, ExecConfig, HostConfig, Mount,
+        MountType, NetworkCreateRequest, NetworkingConfig,
     },
     query_parameters::{
         CreateContainerOptions, EventsOptionsBuilder, InspectContainerOptions,
@@ -24,9 +24,10 @@ use futures_util::{
 };
 
 use super::{
-    Container, ContainerSpec, Engine, EngineError, Event, Network, Run, cgroup::Accounts, shield,
+    Container, ContainerSpec, Engine, EngineError, Event, Network, Run, Usage, cgroup::Accounts,
+    shield,
 };
-use crate::config;
+use crate::{config, metrics};
 
 /// The bridge option that lets containers on a network reach each other, or not
 /// (Docker's documentation of the bridge network driver).
@@ -44,6 +45,7 @@ pub struct Docker {
     api: bollard::Docker,
     timeout: Duration,
     accounts: Arc<Accounts>,
+    count: metrics::Rare,
 }
 
 impl Docker {
@@ -62,7 +64,14 @@ impl Docker {
             api: api.map_err(|_| EngineError::Unreachable)?,
             timeout: config.timeout,
             accounts: Arc::default(),
+            count: metrics::Rare::default(),
         })
+    }
+
+    /// The same, with its failures counted.
+    #[must_use]
+    pub fn counted(self, count: metrics::Rare) -> Self {
+        Self { count, ..self }
     }
 
     /// Looks for a container's CPU account by its first process, if there is one we can see.
@@ -77,19 +86,6 @@ impl Docker {
         }
     }
 
-    /// The CPU time that a container has used, in the engine's own words: where its processes
-    /// are none that we can see.
-    async fn told_cpu(&self, id: &str) -> Option<Duration> {
-        let once = StatsOptionsBuilder::default()
-            .stream(false)
-            .one_shot(true)
-            .build();
-        let mut stats = self.api.stats(id, Some(once));
-        let next = async { stats.next().await.transpose() };
-        let used = self.within(0, next).await.ok()??.cpu_stats?.cpu_usage?;
-        used.total_usage.map(Duration::from_nanos)
-    }
-
     /// Waits for a call, but not longer than the configured deadline.
     async fn within<T>(
         &self,
@@ -97,10 +93,17 @@ impl Docker {
         call: impl Future<Output = Result<T, Error>> + Send,
     ) -> Result<T, EngineError> {
         let deadline = self.timeout + Duration::from_secs(extra);
-        match tokio::time::timeout(deadline, call).await {
+        let answer = match tokio::time::timeout(deadline, call).await {
             Ok(answer) => answer.map_err(|error| self.typed(error)),
             Err(_) => Err(EngineError::Timeout(deadline.as_secs())),
+        };
+        // That there is no such container is mostly what was to be found out.
+        if let Err(error) = &answer
+            && !matches!(error, EngineError::ContainerGone)
+        {
+            self.count.engine_failed(error.as_str());
         }
+        answer
     }
 
     fn typed(&self, error: Error) -> EngineError {
@@ -395,13 +398,42 @@ impl Engine for Docker {
         let read = tokio::task::spawn_blocking(move || accounts.read(&all)).await;
         let read = read.unwrap_or_else(|_| vec![None; ids.len()]);
         let told = ids.iter().zip(read).map(|(id, used)| async move {
-            match used {
-                Some(used) => Some(used),
-                None => self.told_cpu(id).await,
+            if used.is_some() {
+                return used;
             }
+            // Where its processes are none that we can see.
+            let usage = self.usage(id).await.ok()?;
+            Some(Duration::from_nanos(usage.cpu_nanos))
         });
         let told: Vec<_> = told.collect();
         stream::iter(told).buffered(LOOKS).collect().await
+    }
+
+    async fn usage(&self, id: &str) -> Result<Usage, EngineError> {
+        let options = StatsOptionsBuilder::default().stream(false).one_shot(true);
+        let mut answers = pin!(self.api.stats(id, Some(options.build())));
+        let first = async {
+            answers
+                .next()
+                .await
+                .unwrap_or_else(|| Ok(ContainerStatsResponse::default()))
+        };
+        let seen = self.within(0, first).await?;
+        let cpu = seen.cpu_stats.and_then(|cpu| cpu.cpu_usage);
+        let memory = seen.memory_stats.unwrap_or_default();
+        // Of cgroup v1 and v2 (Docker's documentation of `docker stats`).
+        let parts = memory.stats.unwrap_or_default();
+        let cache = ["total_inactive_file", "inactive_file"]
+            .iter()
+            .find_map(|name| parts.get(*name));
+        Ok(Usage {
+            cpu_nanos: cpu.and_then(|cpu| cpu.total_usage).unwrap_or_default(),
+            memory: memory
+                .usage
+                .unwrap_or_default()
+                .saturating_sub(cache.copied().unwrap_or_default()),
+            memory_limit: memory.limit.unwrap_or_default(),
+        })
     }
 
     fn events(

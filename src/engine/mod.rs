@@ -1,6 +1,6 @@
 //! The container engine: what workspaces need of one, and Docker as the one we speak to.
 //!
-//! Imports `config` and `secret`. Promise: every call ends within its deadline, with a typed
+//! Imports `config`, `metrics` and `secret`. Promise: every call ends within its deadline, with a typed
 //! error; nothing here knows of HTTP, users or apps.
 
 mod cgroup;
@@ -40,6 +40,21 @@ pub enum EngineError {
     /// Something else, in the engine's words.
     #[error("the container engine refused: {0}")]
     Refused(String),
+}
+
+impl EngineError {
+    /// A stable word for metrics.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Unreachable => "unreachable",
+            Self::Timeout(_) => "timeout",
+            Self::ImageMissing(_) => "image_missing",
+            Self::NetworkMissing => "network_missing",
+            Self::ContainerGone => "container_gone",
+            Self::DiskFull => "disk_full",
+            Self::Refused(_) => "refused",
+        }
+    }
 }
 
 /// What a container is doing.
@@ -124,6 +139,18 @@ pub enum Event {
     },
 }
 
+/// What a running container uses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// CPU time since it was started, in nanoseconds.
+    pub cpu_nanos: u64,
+    /// Memory in bytes, without what the kernel would give back at once (file cache), as
+    /// `docker stats` counts it.
+    pub memory: u64,
+    /// Its limit of memory, in bytes.
+    pub memory_limit: u64,
+}
+
 /// What workspaces need of a container engine.
 #[async_trait]
 pub trait Engine: Send + Sync + 'static {
@@ -164,6 +191,8 @@ pub trait Engine: Send + Sync + 'static {
     /// How much CPU time each of these running containers has used since it was started, in
     /// their order; `None` where that can't be told.
     async fn cpu_used(&self, ids: &[Arc<str>]) -> Vec<Option<Duration>>;
+    /// What a running container uses now: one answer, without the engine's second of waiting.
+    async fn usage(&self, id: &str) -> Result<Usage, EngineError>;
     /// What happened to containers with this label value since a time (Unix seconds) and happens
     /// from now on; it ends with the connection to the engine.
     fn events(

@@ -1,18 +1,40 @@
 //! The body of an answer on its way to the client.
 
 use std::{
-    any::Any,
     pin::Pin,
     task::{Context, Poll},
 };
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use http::HeaderMap;
-use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use super::{fields::allowed_trailer, pool::Connection, upload::BodyError};
+use super::{
+    AnswerError, Destination, Guard, Pool,
+    answer::Length,
+    chunks::{Chunks, Step},
+    connection::Connection,
+    fields::allowed_trailer,
+};
+
+/// From how many bytes on a body is read in large pieces.
+const LARGE: u64 = 16 * 1024;
+
+/// A body broke off.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// The app ended it early, or not as bodies end.
+    #[error(transparent)]
+    Broken(#[from] AnswerError),
+    /// Its container was stopped.
+    #[error("the app was stopped")]
+    Closed,
+    /// The client's session ended.
+    #[error("the session ended")]
+    Ended,
+}
 
 /// The body of an answer.
 pub struct Body(Kind);
@@ -21,7 +43,7 @@ enum Kind {
     Empty,
     Full(Option<Bytes>),
     Events(mpsc::Receiver<Bytes>),
-    Upstream(Incoming, Option<Lease>),
+    Upstream(Box<Download>),
 }
 
 impl Body {
@@ -40,51 +62,182 @@ impl Body {
         Self(Kind::Events(events))
     }
 
-    pub(super) fn upstream(incoming: Incoming, lease: Lease) -> Self {
-        if incoming.is_end_stream() {
-            lease.release();
-            return Self::empty();
+    /// What follows an answer's head on `connection`. One that is there whole frees the
+    /// connection and the guard at once.
+    pub(super) fn upstream(
+        mut connection: Connection,
+        length: Length,
+        home: Option<Home>,
+        to: &Destination<'_>,
+        guard: impl Guard,
+    ) -> Self {
+        if let Length::Exact(length) = length
+            && let Ok(length) = usize::try_from(length)
+            && length <= connection.buffer.len()
+        {
+            let bytes = connection.buffer.split_to(length).freeze();
+            go_home(home, connection);
+            return if bytes.is_empty() {
+                Self::empty()
+            } else {
+                Self::full(bytes)
+            };
         }
-        Self(Kind::Upstream(incoming, Some(lease)))
+        Self(Kind::Upstream(Box::new(Download {
+            lease: Some((connection, home)),
+            left: match length {
+                Length::Exact(length) => Left::Exact(length),
+                Length::Chunked => Left::Chunked(Chunks::default()),
+                Length::UntilClose => Left::UntilClose,
+            },
+            closed: Watched::new(to.closed),
+            ended: Watched::new(to.ended),
+            _guard: Box::new(guard),
+        })))
     }
 }
 
-/// What an answer holds until its body has ended: the connection, if it may be used again, and
-/// the caller's guard.
-pub(super) struct Lease {
-    connection: Option<Connection>,
-    closed: CancellationToken,
+/// Where a connection goes once its answer has ended.
+pub(super) struct Home {
+    pub pool: Pool,
+    pub id: u64,
+    pub closed: CancellationToken,
+}
+
+fn go_home(home: Option<Home>, connection: Connection) {
+    if let Some(Home { pool, id, closed }) = home
+        && connection.is_done()
+    {
+        pool.put(id, &closed, connection);
+    }
+}
+
+/// A body that is still being read.
+struct Download {
+    /// The connection, and where it goes if it may be used again.
+    lease: Option<(Connection, Option<Home>)>,
+    left: Left,
+    /// The app is no more.
+    closed: Watched,
+    /// The client may have no more.
+    ended: Watched,
+    _guard: Box<dyn Guard>,
+}
+
+/// A token to be waited for.
+struct Watched {
+    token: CancellationToken,
     /// Only made once there is something to wait for.
     waiting: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
-    _guard: Box<dyn Any>,
 }
 
-impl Lease {
-    pub fn new(
-        connection: Option<Connection>,
-        closed: CancellationToken,
-        guard: Box<dyn Any>,
-    ) -> Self {
+impl Watched {
+    fn new(token: &CancellationToken) -> Self {
         Self {
-            connection,
-            closed,
+            token: token.clone(),
             waiting: None,
-            _guard: guard,
         }
     }
 
-    fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let closed = &self.closed;
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let token = &self.token;
         let waiting = self
             .waiting
-            .get_or_insert_with(|| Box::pin(closed.clone().cancelled_owned()));
+            .get_or_insert_with(|| Box::pin(token.clone().cancelled_owned()));
         waiting.as_mut().poll(cx)
+    }
+}
+
+/// How much of a body is still to come.
+enum Left {
+    Exact(u64),
+    Chunked(Chunks),
+    UntilClose,
+}
+
+type Piece = Option<Result<Frame<Bytes>, BodyError>>;
+
+impl Download {
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Piece> {
+        // An answer that never pauses ends, too.
+        if self.lease.is_some() && self.ended.token.is_cancelled() {
+            return self.poll_closed(cx);
+        }
+        loop {
+            let Some((connection, _)) = &mut self.lease else {
+                return Poll::Ready(None);
+            };
+            let large = match &mut self.left {
+                Left::Exact(left) => {
+                    if connection.buffer.has_remaining() {
+                        let there = connection.buffer.len();
+                        let there = usize::try_from(*left).map_or(there, |left| left.min(there));
+                        let data = connection.buffer.split_to(there).freeze();
+                        *left -= there as u64;
+                        if *left == 0 {
+                            self.release();
+                        }
+                        return Poll::Ready(Some(Ok(Frame::data(data))));
+                    }
+                    *left > LARGE
+                }
+                Left::Chunked(chunks) => match chunks.next(&mut connection.buffer) {
+                    Ok(Step::Data(data)) => return Poll::Ready(Some(Ok(Frame::data(data)))),
+                    Ok(Step::Trailers(trailers)) => {
+                        self.release();
+                        return Poll::Ready(allowed(trailers).map(Ok));
+                    }
+                    Ok(Step::End) => {
+                        self.release();
+                        return Poll::Ready(None);
+                    }
+                    Ok(Step::More) => matches!(chunks, Chunks::Data(left) if *left > LARGE),
+                    Err(error) => return self.broken(error),
+                },
+                Left::UntilClose => {
+                    if connection.buffer.has_remaining() {
+                        let data = connection.buffer.split().freeze();
+                        return Poll::Ready(Some(Ok(Frame::data(data))));
+                    }
+                    true
+                }
+            };
+            match connection.poll_fill(cx, large) {
+                Poll::Ready(Ok(0)) if matches!(self.left, Left::UntilClose) => {
+                    self.lease = None;
+                    return Poll::Ready(None);
+                }
+                Poll::Ready(Ok(0)) => return self.broken(AnswerError::Ended),
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(error)) => {
+                    return self.broken(AnswerError::Connection(error));
+                }
+                Poll::Pending => return self.poll_closed(cx),
+            }
+        }
+    }
+
+    fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<Piece> {
+        let error = if self.ended.poll(cx).is_ready() {
+            BodyError::Ended
+        } else if self.closed.poll(cx).is_ready() {
+            BodyError::Closed
+        } else {
+            return Poll::Pending;
+        };
+        self.lease = None;
+        Poll::Ready(Some(Err(error)))
+    }
+
+    fn broken(&mut self, error: AnswerError) -> Poll<Piece> {
+        self.lease = None;
+        Poll::Ready(Some(Err(error.into())))
     }
 
     /// The answer ended as it should: the connection may be used again.
-    fn release(self) {
-        if let Some(connection) = self.connection {
-            connection.keep();
+    fn release(&mut self) {
+        if let Some((connection, home)) = self.lease.take() {
+            go_home(home, connection);
         }
     }
 }
@@ -93,37 +246,14 @@ impl HttpBody for Body {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Piece> {
         match &mut self.0 {
             Kind::Empty => Poll::Ready(None),
             Kind::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Kind::Events(events) => events
                 .poll_recv(cx)
                 .map(|event| event.map(|event| Ok(Frame::data(event)))),
-            Kind::Upstream(incoming, lease) => {
-                let Poll::Ready(frame) = Pin::new(&mut *incoming).poll_frame(cx) else {
-                    let closed = lease
-                        .as_mut()
-                        .map_or(Poll::Pending, |lease| lease.poll_closed(cx));
-                    return closed.map(|()| Some(Err(BodyError::Closed)));
-                };
-                let ended = matches!(&frame, None | Some(Err(_))) || incoming.is_end_stream();
-                if ended
-                    && let Some(lease) = lease.take()
-                    && !matches!(&frame, Some(Err(_)))
-                {
-                    lease.release();
-                }
-                Poll::Ready(frame.and_then(|frame| {
-                    frame
-                        .map(without_forbidden_trailers)
-                        .map_err(BodyError::from)
-                        .transpose()
-                }))
-            }
+            Kind::Upstream(download) => download.poll_piece(cx),
         }
     }
 
@@ -132,7 +262,7 @@ impl HttpBody for Body {
             Kind::Empty => true,
             Kind::Full(bytes) => bytes.is_none(),
             Kind::Events(_) => false,
-            Kind::Upstream(incoming, _) => incoming.is_end_stream(),
+            Kind::Upstream(download) => download.lease.is_none(),
         }
     }
 
@@ -143,21 +273,24 @@ impl HttpBody for Body {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
             Kind::Events(_) => SizeHint::default(),
-            Kind::Upstream(incoming, _) => incoming.size_hint(),
+            Kind::Upstream(download) => match download.left {
+                Left::Exact(left) => SizeHint::with_exact(left),
+                Left::Chunked(_) | Left::UntilClose => SizeHint::default(),
+            },
         }
     }
 }
 
-/// A frame as the client may have it; none if nothing is left of it.
-fn without_forbidden_trailers(frame: Frame<Bytes>) -> Option<Frame<Bytes>> {
-    match frame.into_trailers() {
-        Ok(trailers) => {
-            let allowed = trailers.iter().filter(|(name, _)| allowed_trailer(name));
-            let allowed: HeaderMap = allowed
-                .map(|(name, value)| (name.clone(), value.clone()))
-                .collect();
-            (!allowed.is_empty()).then(|| Frame::trailers(allowed))
+/// Trailers as the client may have them; none if nothing is left of them.
+fn allowed(trailers: HeaderMap) -> Option<Frame<Bytes>> {
+    let mut allowed = HeaderMap::new();
+    let mut name = None;
+    for (next, value) in trailers {
+        // A name comes with the first of its values (`HeaderMap::into_iter`).
+        name = next.or(name);
+        if let Some(name) = name.as_ref().filter(|name| allowed_trailer(name.as_str())) {
+            allowed.append(name, value);
         }
-        Err(data) => Some(data),
     }
+    (!allowed.is_empty()).then(|| Frame::trailers(allowed))
 }

@@ -3,7 +3,7 @@
 //! Imports `http` alone. Promise: cookies that are neither ours nor set here arrive byte for
 //! byte and in their order; values are never taken for text, since they may hold any byte.
 
-use http::{HeaderMap, HeaderValue, header, header::InvalidHeaderValue};
+use http::{HeaderMap, header};
 
 /// Whether a name, whatever guards a browser on it (RFC 6265bis 4.1.3), is one that only we
 /// give cookies.
@@ -43,76 +43,90 @@ pub fn name_of(pair: &[u8]) -> &[u8] {
     name
 }
 
-/// Takes the cookies named in `own`, and any other of our names, out of a request, and puts
-/// those of `set` in, in place of the client's of the same name.
+/// Writes to `out` the line of cookies that an upstream sees: the client's, without those named
+/// in `own` and any other of our names, and those of `set` in place of the client's of the same
+/// name. Nothing if there are none.
 ///
 /// # Errors
 /// If a cookie of `set` can't stand in a header.
-pub fn replace(
-    headers: &mut HeaderMap,
+pub fn write(
+    headers: &HeaderMap,
     own: &[String],
     set: &[(String, String)],
-) -> Result<(), InvalidHeaderValue> {
+    out: &mut Vec<u8>,
+) -> Result<(), Unsayable> {
     let stays = |pair: &[u8]| {
         let name = name_of(pair);
         !(is_reserved(name)
             || own.iter().any(|ours| ours.as_bytes() == name)
             || set.iter().any(|(injected, _)| injected.as_bytes() == name))
     };
+    let begun = out.len();
+    out.extend_from_slice(b"cookie: ");
+    let empty = out.len();
     // HTTP/2 may bring each cookie in a line of its own (RFC 9113 8.2.3).
-    let lines = headers.get_all(header::COOKIE).into_iter().count();
-    if lines <= 1 && set.is_empty() && pairs(headers).all(stays) {
-        return Ok(());
-    }
-    let mut line = Vec::new();
-    for field in headers.get_all(header::COOKIE) {
-        let pieces = field.as_bytes().split(|byte| *byte == b';');
-        let kept = pieces.filter(|pair| !pair.trim_ascii().is_empty() && stays(pair.trim_ascii()));
-        for (number, pair) in kept.enumerate() {
-            // Byte for byte, as a quoted value may hold the separator and blanks of its own.
-            if number == 0 {
-                separate(&mut line);
-                line.extend_from_slice(pair.trim_ascii_start());
-            } else {
-                line.push(b';');
-                line.extend_from_slice(pair);
+    let mut lines = headers.get_all(header::COOKIE).into_iter();
+    let (first, second) = (lines.next(), lines.next());
+    if let (Some(only), None) = (first, second)
+        && set.is_empty()
+        && pairs(only.as_bytes()).all(stays)
+    {
+        out.extend_from_slice(only.as_bytes());
+    } else {
+        for field in headers.get_all(header::COOKIE) {
+            let pieces = field.as_bytes().split(|byte| *byte == b';');
+            let kept =
+                pieces.filter(|pair| !pair.trim_ascii().is_empty() && stays(pair.trim_ascii()));
+            for (number, pair) in kept.enumerate() {
+                // Byte for byte, as a quoted value may hold the separator and blanks of its own.
+                if number == 0 {
+                    separate(out, empty);
+                    out.extend_from_slice(pair.trim_ascii_start());
+                } else {
+                    out.push(b';');
+                    out.extend_from_slice(pair);
+                }
             }
         }
+        for (name, value) in set {
+            let mut bytes = name.bytes().chain(value.bytes());
+            if !bytes.all(|byte| byte == b'\t' || (byte >= b' ' && byte != 0x7f)) {
+                return Err(Unsayable);
+            }
+            separate(out, empty);
+            out.extend_from_slice(name.as_bytes());
+            out.push(b'=');
+            out.extend_from_slice(value.as_bytes());
+        }
     }
-    for (name, value) in set {
-        separate(&mut line);
-        line.extend_from_slice(name.as_bytes());
-        line.push(b'=');
-        line.extend_from_slice(value.as_bytes());
+    if out.len() == empty {
+        out.truncate(begun);
+    } else {
+        out.extend_from_slice(b"\r\n");
     }
-    if line.is_empty() {
-        headers.remove(header::COOKIE);
-        return Ok(());
-    }
-    let mut line = HeaderValue::try_from(line)?;
-    line.set_sensitive(true);
-    headers.insert(header::COOKIE, line);
     Ok(())
 }
 
-fn pairs(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
-    headers
-        .get_all(header::COOKIE)
-        .into_iter()
-        .flat_map(|line| line.as_bytes().split(|byte| *byte == b';'))
+/// A cookie would end the line it stands in.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Unsayable;
+
+fn pairs(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    line.split(|byte| *byte == b';')
         .map(<[u8]>::trim_ascii)
         .filter(|pair| !pair.is_empty())
 }
 
-fn separate(line: &mut Vec<u8>) {
-    if !line.is_empty() {
-        line.extend_from_slice(b"; ");
+fn separate(out: &mut Vec<u8>, empty: usize) {
+    if out.len() > empty {
+        out.extend_from_slice(b"; ");
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderValue;
     use proptest::prelude::*;
 
     const SESSION: &str = "__Host-vestibule-session";
@@ -126,9 +140,15 @@ mod tests {
         for line in lines {
             headers.append("cookie", HeaderValue::from_bytes(line).unwrap());
         }
-        replace(&mut headers, &own(), set).unwrap();
-        assert!(headers.get_all("cookie").iter().count() <= 1, "{lines:?}");
-        headers.get("cookie").map(|line| line.as_bytes().to_vec())
+        let mut out = Vec::new();
+        write(&headers, &own(), set, &mut out).unwrap();
+        if out.is_empty() {
+            return None;
+        }
+        let line = out.strip_prefix(b"cookie: ").unwrap();
+        let line = line.strip_suffix(b"\r\n").unwrap();
+        assert!(!line.contains(&b'\n'), "{lines:?}");
+        Some(line.to_vec())
     }
 
     #[test]
@@ -188,7 +208,8 @@ mod tests {
     #[test]
     fn a_cookie_that_would_break_the_head_is_an_error() {
         let set = [("key".to_owned(), "a\r\nhost: b".to_owned())];
-        assert!(replace(&mut HeaderMap::new(), &own(), &set).is_err());
+        let written = write(&HeaderMap::new(), &own(), &set, &mut Vec::new());
+        assert_eq!(written, Err(Unsayable));
     }
 
     proptest! {

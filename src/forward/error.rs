@@ -6,6 +6,23 @@ use http::StatusCode;
 
 use super::request::HeadError;
 
+/// What came from an app was no whole answer.
+#[derive(Debug, thiserror::Error)]
+pub enum AnswerError {
+    /// The connection broke.
+    #[error("the connection to the app broke")]
+    Connection(#[from] io::Error),
+    /// It ended before the answer did.
+    #[error("the app ended the connection early")]
+    Ended,
+    /// It is no HTTP/1.1, or its length is ambiguous.
+    #[error("the app's answer is no HTTP/1.1, or of no certain length")]
+    NotHttp,
+    /// Its head or trailers are larger than any that are read.
+    #[error("the head or the trailers of the app's answer are too large")]
+    TooLarge,
+}
+
 /// A request could not be carried to an app, or its answer not back.
 #[derive(Debug, thiserror::Error)]
 pub enum ForwardError {
@@ -17,10 +34,13 @@ pub enum ForwardError {
     ConnectTimeout,
     /// The connection broke before an answer came, or what came was no HTTP.
     #[error("the app ended the connection before it answered, or did not speak HTTP")]
-    Broken(#[source] hyper::Error),
+    Broken(#[source] AnswerError),
     /// The container ended meanwhile.
     #[error("the app was stopped before it answered")]
     Closed,
+    /// The client's session ended meanwhile.
+    #[error("the session ended before the app answered")]
+    Ended,
     /// The app switched protocols wrongly.
     #[error("{0}")]
     Upgrade(&'static str),
@@ -43,6 +63,7 @@ impl ForwardError {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Head(_) | Self::Handshake | Self::Body => StatusCode::BAD_REQUEST,
+            Self::Ended => StatusCode::UNAUTHORIZED,
             Self::ConnectTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::Connect(_)
             | Self::Broken(_)

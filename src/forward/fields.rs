@@ -109,68 +109,100 @@ const NEVER_TRAILING_PREFIXES: [&str; 8] = [
 ];
 
 /// The name with every underscore as a dash.
-pub fn dashed(name: &HeaderName) -> Cow<'_, str> {
-    if name.as_str().contains('_') {
-        Cow::Owned(name.as_str().replace('_', "-"))
+pub fn dashed(name: &str) -> Cow<'_, str> {
+    if name.contains('_') {
+        Cow::Owned(name.replace('_', "-"))
     } else {
-        Cow::Borrowed(name.as_str())
+        Cow::Borrowed(name)
     }
+}
+
+/// Whether two names are one to a reader that can't tell dashes from underscores.
+pub fn same_dashed(a: &str, b: &str) -> bool {
+    let dash = |byte: u8| if byte == b'_' { b'-' } else { byte };
+    a.len() == b.len() && a.bytes().zip(b.bytes()).all(|(a, b)| dash(a) == dash(b))
 }
 
 /// Whether a field, with dashes, claims to say where a request came from or as whom.
 pub fn is_forwarding(dashed: &str) -> bool {
-    FORWARDING.contains(&dashed) || starts_with_any(dashed, &FORWARDING_PREFIXES)
+    // Most names are told apart by their first letter.
+    matches!(
+        dashed.as_bytes().first(),
+        Some(b'c' | b'f' | b'p' | b'r' | b't' | b'x')
+    ) && (FORWARDING.contains(&dashed) || starts_with_any(dashed, &FORWARDING_PREFIXES))
+}
+
+/// Whether a field concerns one connection alone, whatever `Connection` says.
+pub fn is_hop_by_hop(name: &str) -> bool {
+    matches!(
+        name.as_bytes().first(),
+        Some(b'c' | b'h' | b'k' | b'p' | b't' | b'u')
+    ) && HOP_BY_HOP.contains(&name)
 }
 
 /// Whether a field may follow a body, in either direction. What an app has us add to requests
 /// is for the caller to refuse besides.
-pub fn allowed_trailer(name: &HeaderName) -> bool {
+pub fn allowed_trailer(name: &str) -> bool {
     let name = &*dashed(name);
     // RFC 9530 3: a digest is known only at the end.
     if matches!(name, "content-digest" | "content-md5") {
         return true;
     }
-    !(HOP_BY_HOP.contains(&name)
+    !(is_hop_by_hop(name)
         || NEVER_TRAILING.contains(&name)
         || is_forwarding(name)
         || starts_with_any(name, &NEVER_TRAILING_PREFIXES))
 }
 
-/// Removes what concerns one connection alone (RFC 9110 7.6.1), and from `Trailer` the names
-/// that may not trail. To be done before any field of ours is set, so that a `Connection` that
-/// names one of ours removes the sender's own and no more.
-pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
+/// Removes what concerns one connection alone (RFC 9110 7.6.1) or is `unwanted`, and from
+/// `Trailer` the names that may not trail. To be done before any field of ours is set, so that a
+/// `Connection` that names one of ours removes the sender's own and no more.
+pub fn remove_hop_by_hop(headers: &mut HeaderMap, unwanted: impl Fn(&str) -> bool) {
     // Framing and routing are not the sender's to take away (RFC 9110 7.6.1, "MUST NOT").
     let kept = [header::CONTENT_LENGTH, header::HOST];
-    let named: Vec<HeaderName> = tokens(headers, &header::CONNECTION)
-        .filter_map(|token| HeaderName::from_bytes(token).ok())
-        .filter(|name| !kept.contains(name))
-        .collect();
-    remove_if(headers, |name| {
-        HOP_BY_HOP.contains(&name.as_str()) || named.contains(name)
+    let named = names_more(headers);
+    remove_if(headers, |name, headers| {
+        let text = name.as_str();
+        is_hop_by_hop(text)
+            || unwanted(text)
+            || (named && !kept.contains(name) && lists(headers, &header::CONNECTION, text))
     });
     if headers.contains_key(header::TRAILER) {
-        announce_only(headers, allowed_trailer);
+        let announced = announced(headers, |_| true);
+        // A list of header names is a header value; an empty one is nothing to announce.
+        match HeaderValue::try_from(announced) {
+            Ok(list) if !list.is_empty() => drop(headers.insert(header::TRAILER, list)),
+            _ => drop(headers.remove(header::TRAILER)),
+        }
     }
 }
 
-/// Takes out of `Trailer` what isn't `allowed`; hyper sends those trailers alone that it names.
-pub fn announce_only(headers: &mut HeaderMap, allowed: impl Fn(&HeaderName) -> bool) {
-    let names: Vec<HeaderName> = tokens(headers, &header::TRAILER)
+/// Whether `Connection` names anything besides what concerns one connection anyway.
+pub fn names_more(headers: &HeaderMap) -> bool {
+    tokens(headers, &header::CONNECTION).any(|token| {
+        let known = |known: &str| token.eq_ignore_ascii_case(known.as_bytes());
+        !known("close") && !HOP_BY_HOP.iter().any(|name| known(name))
+    })
+}
+
+/// The names in `Trailer` that may trail and are `allowed`, as a list.
+pub fn announced(headers: &HeaderMap, allowed: impl Fn(&str) -> bool) -> String {
+    let names = tokens(headers, &header::TRAILER)
         .filter_map(|token| HeaderName::from_bytes(token).ok())
-        .filter(allowed)
-        .collect();
-    let names: Vec<&str> = names.iter().map(HeaderName::as_str).collect();
-    // A list of header names is a header value; an empty one is nothing to announce.
-    match HeaderValue::try_from(names.join(", ")) {
-        Ok(list) if !list.is_empty() => drop(headers.insert(header::TRAILER, list)),
-        _ => drop(headers.remove(header::TRAILER)),
-    }
+        .filter(|name| allowed_trailer(name.as_str()) && allowed(name.as_str()));
+    names.fold(String::new(), |mut list, name| {
+        if !list.is_empty() {
+            list.push_str(", ");
+        }
+        list.push_str(name.as_str());
+        list
+    })
 }
 
 /// Removes the fields whose names are `unwanted`, in one pass over those that are there.
-pub fn remove_if(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
-    let unwanted: Vec<HeaderName> = headers.keys().filter(|n| unwanted(n)).cloned().collect();
+fn remove_if(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName, &HeaderMap) -> bool) {
+    let names = headers.keys().filter(|name| unwanted(name, headers));
+    let unwanted: Vec<HeaderName> = names.cloned().collect();
     for name in unwanted {
         headers.remove(name);
     }
@@ -245,7 +277,7 @@ mod tests {
             for line in connection {
                 given.append("connection", line.parse().unwrap());
             }
-            remove_hop_by_hop(&mut given);
+            remove_hop_by_hop(&mut given, |_| false);
             assert_eq!(names(&given), left, "{connection:?}");
         }
     }
@@ -265,7 +297,7 @@ mod tests {
             for line in announced {
                 given.append("trailer", line.parse().unwrap());
             }
-            remove_hop_by_hop(&mut given);
+            remove_hop_by_hop(&mut given, |_| false);
             let found = given.get("trailer").map(|value| value.to_str().unwrap());
             assert_eq!(found, left, "{announced:?}");
         }
@@ -299,8 +331,7 @@ mod tests {
             ("strict-transport-security", false),
             ("location", false),
         ] {
-            let name = HeaderName::from_static(name);
-            assert_eq!(allowed_trailer(&name), allowed, "{name}");
+            assert_eq!(allowed_trailer(name), allowed, "{name}");
         }
     }
 }

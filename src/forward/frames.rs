@@ -48,12 +48,17 @@ enum At {
 impl Frames {
     /// Whether the last byte fed was the last of its frame, so that a frame of somebody else's
     /// may follow it.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "a Close frame of ours needs it")
-    )]
     pub fn at_boundary(&self) -> bool {
         self.at == At::Start
+    }
+
+    /// How many of the next bytes surely belong to the frame that has begun: 0 at a boundary.
+    pub fn surely_left(&self) -> u64 {
+        match self.at {
+            At::Start => 0,
+            At::Payload => self.left,
+            At::Length | At::LongLength(_) | At::Key(_) => 1,
+        }
     }
 
     /// Takes in the next bytes of the stream; `begun` is told of each frame whose header ends in

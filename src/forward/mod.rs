@@ -4,7 +4,10 @@
 //! both ways with back-pressure and are never held; no connection is used again once the
 //! container it leads to has ended; what a client or an app may not say to the other is gone.
 
+mod answer;
 mod body;
+mod chunks;
+mod connection;
 mod cookies;
 mod error;
 mod fields;
@@ -18,35 +21,38 @@ mod tunnel;
 mod upload;
 mod websocket;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::net::SocketAddr;
 
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, Version, header};
 use hyper::body::{Body as _, Incoming};
 use tokio_util::sync::CancellationToken;
 
+use self::{
+    answer::Head,
+    body::Home,
+    connection::{Connection, Failure},
+    request::Ask,
+    upload::Upload,
+};
 pub use self::{
-    body::Body,
-    error::ForwardError,
+    body::{Body, BodyError},
+    error::{AnswerError, ForwardError},
     frames::Frame,
     pool::Pool,
     request::{ClientInfo, ForRequest},
     response::ForResponse,
-    upload::BodyError,
-};
-use self::{
-    body::Lease,
-    pool::{Connection, Key},
-    upload::{RequestBody, Watch},
 };
 
 /// Where a request goes, and what is changed on its way.
 pub struct Destination<'a> {
+    /// Which run of which app it is; a connection to another one is never taken for this one's.
+    pub id: u64,
     /// Where the app listens.
     pub addr: SocketAddr,
-    /// The container it runs in; a connection to another one is never taken for this one's.
-    pub container: &'a Arc<str>,
     /// Cancelled when the app is no more: whatever is under way ends.
     pub closed: &'a CancellationToken,
+    /// Cancelled when the client may no longer have it: the same.
+    pub ended: &'a CancellationToken,
     /// What the app is to see.
     pub request: ForRequest<'a>,
     /// What the client is to see.
@@ -87,6 +93,7 @@ impl Pool {
         tokio::select! {
             answered = self.exchange(request, &to, guard) => answered,
             () = to.closed.cancelled() => Err(ForwardError::Closed),
+            () = to.ended.cancelled() => Err(ForwardError::Ended),
         }
     }
 
@@ -96,61 +103,77 @@ impl Pool {
         to: &Destination<'_>,
         guard: impl Guard,
     ) -> Result<Response<Body>, ForwardError> {
-        let (mut parts, incoming) = request.into_parts();
+        let (parts, incoming) = request.into_parts();
         if websocket::is_handshake(&parts) {
             return websocket::open(Request::from_parts(parts, incoming), to, guard).await;
         }
-        let version = parts.version;
-        request::clean(&mut parts, &to.request)?;
-        let repeatable = incoming.is_end_stream() && is_safe(&parts.method);
-        let (body, watch) = RequestBody::new(incoming, version, &parts.headers);
-        let again = repeatable.then(|| parts.clone());
-        let request = Request::from_parts(parts, body);
-        let (mut connection, response) = self.round_trip(request, again, &watch, to).await?;
-        let (mut parts, incoming) = response.into_parts();
+        let mut head = Vec::new();
+        let mut connection = self.take(to.id);
+        if let Some(connection) = &mut connection {
+            head = std::mem::take(&mut connection.head);
+            head.clear();
+        }
+        let body = !incoming.is_end_stream();
+        let framing = request::write(&parts, &to.request, Ask::Answer { body }, &mut head)?;
+        let upload = body.then(|| {
+            let asks = parts.headers.get(header::EXPECT);
+            let asks =
+                asks.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+            // HTTP/2 can tell a client to stop; it needs no patience.
+            Upload::new(incoming, framing, asks, parts.version < Version::HTTP_2)
+        });
+        let (connection, answer) = self
+            .round_trip(connection, head, upload, &parts.method, to)
+            .await?;
+        let Head {
+            mut parts,
+            length,
+            keep,
+        } = answer;
         if parts.status == StatusCode::SWITCHING_PROTOCOLS {
             return Err(ForwardError::Upgrade("the app switched protocols unasked"));
         }
         response::clean(&mut parts, &to.response);
-        connection.pool = Some(self.clone());
-        let lease = Lease::new(Some(connection), to.closed.clone(), Box::new(guard));
-        Ok(Response::from_parts(parts, Body::upstream(incoming, lease)))
+        let home = keep.then(|| Home {
+            pool: self.clone(),
+            id: to.id,
+            closed: to.closed.clone(),
+        });
+        let body = Body::upstream(connection, length, home, to, guard);
+        Ok(Response::from_parts(parts, body))
     }
 
-    /// Sends a cleaned request on a pooled connection, or on a new one. `again` is its head, if
-    /// it may be sent twice.
+    /// Sends a request on a pooled connection, or on a new one.
     async fn round_trip(
         &self,
-        mut request: Request<RequestBody>,
-        again: Option<http::request::Parts>,
-        watch: &Arc<Watch>,
+        pooled: Option<Connection>,
+        mut head: Vec<u8>,
+        mut upload: Option<Upload>,
+        method: &Method,
         to: &Destination<'_>,
-    ) -> Result<(Connection, Response<Incoming>), ForwardError> {
-        let key = Key::new(to.container, to.addr);
-        watch.informational(&mut request);
+    ) -> Result<(Connection, Head), ForwardError> {
+        let bodiless = *method == Method::HEAD;
         // An app may close an idle connection in the moment we use it. What it certainly did
         // not get is sent again; what it may have got, only if that changes nothing (RFC 9110
         // 9.2.2), and only once.
-        if let Some(mut connection) = self.take(&key) {
-            match watch
-                .guard(connection.sender.try_send_request(request))
-                .await?
-            {
-                Ok(response) => return Ok((connection, response)),
-                Err(mut error) => match (error.take_message(), again) {
-                    (Some(unsent), _) => request = unsent,
-                    (None, Some(parts)) => {
-                        request = Request::from_parts(parts, RequestBody::empty());
-                    }
-                    (None, None) => return Err(watch.explain(error.into_error())),
-                },
+        let repeatable = upload.is_none() && is_safe(method);
+        if let Some(mut connection) = pooled {
+            connection.head = head;
+            match connection.exchange(&mut upload, bodiless).await {
+                Ok(answer) => return Ok((connection, answer)),
+                Err(Failure::Unsent) => head = connection.head,
+                Err(Failure::Unanswered(_)) if repeatable => head = connection.head,
+                Err(Failure::Unanswered(error)) => return Err(ForwardError::Broken(error)),
+                Err(Failure::Final(error)) => return Err(error),
             }
         }
-        let mut connection = Connection::open(key, to.closed).await?;
-        let sent = watch.guard(connection.sender.send_request(request)).await?;
-        match sent {
-            Ok(response) => Ok((connection, response)),
-            Err(error) => Err(watch.explain(error)),
+        let mut connection = Connection::open(to.addr).await?;
+        connection.head = head;
+        match connection.exchange(&mut upload, bodiless).await {
+            Ok(answer) => Ok((connection, answer)),
+            Err(Failure::Unsent) => Err(ForwardError::Broken(AnswerError::Ended)),
+            Err(Failure::Unanswered(error)) => Err(ForwardError::Broken(error)),
+            Err(Failure::Final(error)) => Err(error),
         }
     }
 }

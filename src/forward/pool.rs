@@ -4,59 +4,20 @@
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
-    io,
-    net::SocketAddr,
     rc::Rc,
-    sync::Arc,
     time::Duration,
 };
 
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
-use socket2::{SockRef, TcpKeepalive};
-use tokio::{
-    net::TcpStream,
-    time::{Instant, timeout},
-};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::{ForwardError, upload::RequestBody};
+use super::connection::Connection;
 
-/// Longest an app may take to accept a connection.
-const CONNECT: Duration = Duration::from_secs(5);
 /// How long a connection is kept idle: less than the 5 s after which Node.js closes one
 /// (Node.js documentation, `server.keepAliveTimeout`), so that we are the first.
 const IDLE: Duration = Duration::from_secs(4);
 /// Most idle connections to one app: a page's worth.
 const IDLE_PER_APP: usize = 32;
-/// Most fields in an answer's head.
-const HEAD_FIELDS: usize = 100;
-/// How long until a peer that answers nothing counts as gone.
-const KEEP_ALIVE: Duration = Duration::from_mins(1);
-
-/// Which app a connection leads to.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Key {
-    container: Arc<str>,
-    addr: SocketAddr,
-}
-
-impl Key {
-    pub fn new(container: &Arc<str>, addr: SocketAddr) -> Self {
-        Self {
-            container: Arc::clone(container),
-            addr,
-        }
-    }
-}
-
-/// A connection taken out of the pool, or a new one.
-pub struct Connection {
-    pub sender: SendRequest<RequestBody>,
-    key: Key,
-    /// Where it returns to, once its answer has ended.
-    pub pool: Option<Pool>,
-}
 
 /// The idle connections of one thread; a clone is another handle of the same.
 #[derive(Clone, Default)]
@@ -64,12 +25,28 @@ pub struct Pool(Rc<Idle>);
 
 #[derive(Default)]
 struct Idle {
-    by_app: RefCell<HashMap<Key, Vec<Kept>>>,
-    swept: Cell<Option<Instant>>,
+    by_app: RefCell<HashMap<u64, Kept>>,
+    /// Whether a task looks after them.
+    tended: Cell<bool>,
 }
 
-/// Since when a connection has been idle, and the connection.
-type Kept = (Instant, SendRequest<RequestBody>);
+struct Kept {
+    /// Cancelled when the app is no more.
+    closed: CancellationToken,
+    /// Since when each has been idle, the longest first.
+    connections: Vec<(Instant, Connection)>,
+}
+
+impl Kept {
+    /// Forgets what is too old, or leads to an app that is no more; whether any is left.
+    fn tend(&mut self, now: Instant) -> bool {
+        if self.closed.is_cancelled() {
+            self.connections.clear();
+        }
+        self.connections.retain(|(since, _)| now - *since < IDLE);
+        !self.connections.is_empty()
+    }
+}
 
 impl Pool {
     /// An empty pool.
@@ -77,92 +54,45 @@ impl Pool {
         Self::default()
     }
 
-    /// The connection that was used last and still is one.
-    pub(super) fn take(&self, key: &Key) -> Option<Connection> {
+    /// The connection to the app `id` that was used last and still is one.
+    pub(super) fn take(&self, id: u64) -> Option<Connection> {
         let mut idle = self.0.by_app.borrow_mut();
-        let kept = idle.get_mut(key)?;
-        while let Some((since, sender)) = kept.pop() {
-            if since.elapsed() >= IDLE {
-                // All that are left have waited longer.
-                kept.clear();
-            } else if sender.is_ready() {
-                let key = key.clone();
-                return Some(Connection {
-                    sender,
-                    key,
-                    pool: None,
-                });
+        let kept = idle.get_mut(&id)?;
+        let now = Instant::now();
+        while let Some((since, connection)) = kept.connections.pop() {
+            if now - since < IDLE && connection.is_idle() {
+                return Some(connection);
             }
         }
         None
     }
 
-    fn put(&self, key: Key, sender: SendRequest<RequestBody>) {
-        let now = Instant::now();
+    /// Keeps a connection whose answer has ended, to the app `id` that ends with `closed`.
+    pub(super) fn put(&self, id: u64, closed: &CancellationToken, connection: Connection) {
         let mut idle = self.0.by_app.borrow_mut();
-        let kept = idle.entry(key).or_default();
-        if kept.len() < IDLE_PER_APP {
-            kept.push((now, sender));
-        }
-        // Apps that nobody asks for any more would otherwise be remembered for ever.
-        if self.0.swept.get().is_none_or(|swept| now - swept >= IDLE) {
-            self.0.swept.set(Some(now));
-            idle.retain(|_, kept| {
-                kept.retain(|(since, sender)| now - *since < IDLE && !sender.is_closed());
-                !kept.is_empty()
-            });
-        }
-    }
-}
-
-impl Connection {
-    /// Connects to an app; the connection ends with `closed` at the latest.
-    pub(super) async fn open(key: Key, closed: &CancellationToken) -> Result<Self, ForwardError> {
-        let stream = connect(key.addr).await?;
-        let (sender, connection) = http1::Builder::new()
-            .max_headers(HEAD_FIELDS)
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(ForwardError::Broken)?;
-        let closed = closed.clone();
-        tokio::task::spawn_local(async move {
-            tokio::select! {
-                ended = connection => if let Err(error) = ended {
-                    tracing::debug!(%error, "a connection to an app ended");
-                },
-                () = closed.cancelled() => {}
-            }
+        let kept = idle.entry(id).or_insert_with(|| Kept {
+            closed: closed.clone(),
+            connections: Vec::new(),
         });
-        Ok(Self {
-            sender,
-            key,
-            pool: None,
-        })
-    }
-
-    /// Keeps the connection for the next request; its answer has ended.
-    pub(super) fn keep(self) {
-        if let Some(pool) = &self.pool
-            && !self.sender.is_closed()
-        {
-            pool.put(self.key, self.sender);
+        if kept.connections.len() < IDLE_PER_APP {
+            kept.connections.push((Instant::now(), connection));
+        }
+        if !self.0.tended.replace(true) {
+            tokio::task::spawn_local(self.clone().tend());
         }
     }
-}
 
-/// Connects to an app, with the settings that both requests and tunnels want.
-pub(super) async fn connect(addr: SocketAddr) -> Result<TcpStream, ForwardError> {
-    let stream = match timeout(CONNECT, TcpStream::connect(addr)).await {
-        Ok(connected) => connected.and_then(tune).map_err(ForwardError::Connect)?,
-        Err(_) => return Err(ForwardError::ConnectTimeout),
-    };
-    Ok(stream)
-}
-
-fn tune(stream: TcpStream) -> io::Result<TcpStream> {
-    stream.set_nodelay(true)?;
-    let socket = SockRef::from(&stream);
-    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEP_ALIVE))?;
-    socket.set_tcp_user_timeout(Some(KEEP_ALIVE))?;
-    Ok(stream)
+    /// Closes what was idle for too long, for as long as there is anything.
+    async fn tend(self) {
+        loop {
+            sleep(IDLE / 4).await;
+            let now = Instant::now();
+            let mut idle = self.0.by_app.borrow_mut();
+            idle.retain(|_, kept| kept.tend(now));
+            if idle.is_empty() {
+                self.0.tended.set(false);
+                return;
+            }
+        }
+    }
 }

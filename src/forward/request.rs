@@ -1,24 +1,14 @@
-//! Edits a request's head for the upstream it goes to. Pure: no I/O, no clock.
+//! Writes a request's head for the upstream it goes to. Pure: no I/O, no clock.
 //!
 //! Imports `http` and what this room knows of fields and cookies. Promise: an upstream sees of
 //! the client, its address and its credentials what we say, and nothing that a client could
 //! have said in our place; a head whose body has no one certain length goes nowhere.
 
-use std::net::IpAddr;
+use std::{io::Write as _, net::IpAddr};
 
-use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header, request::Parts,
-    uri::PathAndQuery,
-};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header, request::Parts};
 
 use super::{cookies, fields};
-
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
-const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What is known of the client, for the headers that say so.
 #[derive(Clone, Copy, Debug)]
@@ -83,166 +73,239 @@ pub fn is_websocket(parts: &Parts) -> bool {
         && length.is_none_or(|length| length.as_bytes() == b"0")
 }
 
-/// Makes a cleaned head, of a request or an answer, one of a WebSocket's handshake.
-pub fn ask_for_websocket(headers: &mut HeaderMap) {
-    // `TE` would need naming in `Connection` too, and no trailer ends a WebSocket.
-    headers.remove(header::TE);
+/// Makes a cleaned head of an answer that of a WebSocket's handshake.
+pub fn agree_to_websocket(headers: &mut HeaderMap) {
     headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
 }
 
-/// Edits a head in place for an HTTP/1.1 upstream. An extended CONNECT (RFC 8441) has become a
-/// GET before. `Expect: 100-continue` passes.
+/// What a head asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ask<'a> {
+    /// An answer; `body` says whether anything follows the head.
+    Answer {
+        /// Whether the client sends a body, be it empty in the end.
+        body: bool,
+    },
+    /// A WebSocket, with a key of our own if the client had none to bring (RFC 8441 5).
+    WebSocket {
+        /// The value of `Sec-WebSocket-Key`.
+        key: Option<&'a str>,
+    },
+}
+
+/// How the end of a body is known (RFC 9112 6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// There is none.
+    Empty,
+    /// By its length in bytes.
+    Length(u64),
+    /// By its last chunk.
+    Chunked,
+}
+
+/// Writes to `out` the head that an HTTP/1.1 upstream sees, and says how the body must follow.
+/// An extended CONNECT (RFC 8441) has become a GET before. `Expect: 100-continue` passes.
 ///
 /// # Errors
-/// [`HeadError`]; the head is then half edited and of no further use.
-pub fn clean(parts: &mut Parts, to: &ForRequest<'_>) -> Result<(), HeadError> {
+/// [`HeadError`]; what was written is then of no use.
+pub fn write(
+    parts: &Parts,
+    to: &ForRequest<'_>,
+    ask: Ask<'_>,
+    out: &mut Vec<u8>,
+) -> Result<Framing, HeadError> {
     if matches!(parts.method, Method::CONNECT | Method::TRACE) {
         return Err(HeadError::Method);
     }
-    parts.uri = upstream_uri(&parts.uri, to)?;
-    parts.version = Version::HTTP_11;
-
-    let headers = &mut parts.headers;
-    let chunked = is_chunked(headers)?;
-    let trailers = fields::lists(headers, &header::TE, "trailers");
-    // First of all, so that a client's `Connection` can't name what is set further below.
-    fields::remove_hop_by_hop(headers);
-    if chunked {
-        // The client half of hyper takes a GET of unknown length for one without a body.
-        let chunked = HeaderValue::from_static("chunked");
-        headers.insert(header::TRANSFER_ENCODING, chunked);
-    }
-    if trailers {
-        // RFC 9110 10.1.4: who sends `TE` names it in `Connection`.
-        headers.insert(header::TE, HeaderValue::from_static("trailers"));
-        headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
-    }
-
-    if to.strip_authorization {
-        headers.remove(header::AUTHORIZATION);
-    }
-    cookies::replace(headers, to.own_cookies, to.set_cookies)
-        .map_err(|_| HeadError::Unsayable("cookie"))?;
-    remove_claims(headers, to.set_headers);
-    tell_client(headers, to)?;
-    if headers.contains_key(header::TRAILER) {
-        // What we set in front is not said again behind.
-        let ours = |name: &HeaderName| {
-            let mut set = to.set_headers.iter();
-            set.any(|(ours, _)| fields::dashed(ours) == fields::dashed(name))
-        };
-        fields::announce_only(headers, |name| !ours(name));
-    }
+    let framing = framing(&parts.headers, &parts.method, ask)?;
+    out.extend_from_slice(parts.method.as_str().as_bytes());
+    out.push(b' ');
+    write_path(&parts.uri, to, out)?;
+    out.extend_from_slice(b" HTTP/1.1\r\n");
+    write_client(to, out)?;
     for (name, value) in to.set_headers {
-        let mut value = value.clone();
-        value.set_sensitive(true);
-        headers.insert(name, value);
+        line(out, name.as_str(), value.as_bytes());
     }
-    Ok(())
+    write_fields(&parts.headers, to, out);
+    cookies::write(&parts.headers, to.own_cookies, to.set_cookies, out)
+        .map_err(|_| HeadError::Unsayable("cookie"))?;
+    match framing {
+        Framing::Empty => {}
+        Framing::Length(length) => {
+            // A vector takes any text.
+            let _ = write!(out, "content-length: {length}\r\n");
+        }
+        Framing::Chunked => line(out, "transfer-encoding", b"chunked"),
+    }
+    match ask {
+        Ask::WebSocket { key } => {
+            // `TE` is left out: it would need naming in `Connection` too, and no trailer ends a
+            // WebSocket.
+            line(out, "connection", b"upgrade");
+            line(out, "upgrade", b"websocket");
+            if let Some(key) = key {
+                line(out, "sec-websocket-key", key.as_bytes());
+            }
+        }
+        Ask::Answer { .. } => {
+            if fields::lists(&parts.headers, &header::TE, "trailers") {
+                // RFC 9110 10.1.4: who sends `TE` names it in `Connection`.
+                line(out, "te", b"trailers");
+                line(out, "connection", b"te");
+            }
+        }
+    }
+    out.extend_from_slice(b"\r\n");
+    Ok(framing)
+}
+
+/// A field's line. Name and value are known to hold nothing that would end it.
+fn line(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
 }
 
 /// The path and query as the upstream sees them.
-fn upstream_uri(uri: &Uri, to: &ForRequest<'_>) -> Result<Uri, HeadError> {
+fn write_path(uri: &Uri, to: &ForRequest<'_>, out: &mut Vec<u8>) -> Result<(), HeadError> {
     let seen = uri.path_and_query().ok_or(HeadError::OutsidePrefix)?;
     let rest = seen.path().strip_prefix(to.prefix);
     if !rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
         return Err(HeadError::OutsidePrefix);
     }
-    if !to.strip {
-        return Ok(Uri::from(seen.clone()));
-    }
-    let rest = &seen.as_str()[to.prefix.len()..];
-    let rest = if rest.starts_with('/') {
-        PathAndQuery::try_from(rest)
+    if to.strip {
+        let rest = &seen.as_str()[to.prefix.len()..];
+        if !rest.starts_with('/') {
+            out.push(b'/');
+        }
+        out.extend_from_slice(rest.as_bytes());
     } else {
-        PathAndQuery::try_from(format!("/{rest}"))
-    };
-    rest.map(Uri::from).map_err(|_| HeadError::OutsidePrefix)
+        out.extend_from_slice(seen.as_str().as_bytes());
+    }
+    Ok(())
 }
 
-/// Whether the body comes in chunks; otherwise it is as long as the one `Content-Length` says,
-/// if any.
-fn is_chunked(headers: &mut HeaderMap) -> Result<bool, HeadError> {
+/// How the body follows: as the client framed it, or in chunks if only we know its end
+/// (HTTP/2 needs no length).
+fn framing(headers: &HeaderMap, method: &Method, ask: Ask<'_>) -> Result<Framing, HeadError> {
     let mut codings = headers.get_all(header::TRANSFER_ENCODING).into_iter();
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).into_iter();
     if let Some(coding) = codings.next() {
         let certain = coding.as_bytes().eq_ignore_ascii_case(b"chunked")
             && codings.next().is_none()
-            && !headers.contains_key(header::CONTENT_LENGTH);
-        return certain.then_some(true).ok_or(HeadError::Framing);
+            && lengths.next().is_none();
+        return certain
+            .then_some(Framing::Chunked)
+            .ok_or(HeadError::Framing);
     }
-    let mut lengths = headers.get_all(header::CONTENT_LENGTH).into_iter();
-    if let Some(length) = lengths.next() {
-        let digits = length.to_str().unwrap_or_default();
-        let certain = digits.bytes().all(|byte| byte.is_ascii_digit())
-            && digits.parse::<u64>().is_ok()
-            && lengths.all(|other| other == length);
-        if !certain {
-            return Err(HeadError::Framing);
+    let length = match lengths.next() {
+        None => None,
+        Some(length) => {
+            let digits = length.to_str().unwrap_or_default();
+            let certain = digits.bytes().all(|byte| byte.is_ascii_digit())
+                && lengths.all(|other| other == length);
+            let number = digits.parse::<u64>().ok().filter(|_| certain);
+            Some(number.ok_or(HeadError::Framing)?)
         }
-        let length = length.clone();
-        headers.insert(header::CONTENT_LENGTH, length);
-    }
-    Ok(false)
+    };
+    let Ask::Answer { body } = ask else {
+        return Ok(Framing::Empty);
+    };
+    let may_follow = matches!(*method, Method::POST | Method::PUT | Method::PATCH);
+    Ok(match length {
+        Some(length) => Framing::Length(length),
+        None if body => Framing::Chunked,
+        // RFC 9110 8.6: a method that has a use for content says that there is none.
+        None if may_follow => Framing::Length(0),
+        None => Framing::Empty,
+    })
 }
 
-/// Removes what the client says in our place: where it comes from, and what we are about to
-/// set; in every spelling that an upstream could take for it.
-fn remove_claims(headers: &mut HeaderMap, set: &[(HeaderName, HeaderValue)]) {
-    fields::remove_if(headers, |name| {
-        let dashed = fields::dashed(name);
-        let underscored = name.as_str().contains('_');
-        fields::is_forwarding(&dashed)
+/// What the client says and may say: nothing of one connection alone, of where it comes from, or
+/// of what we set ourselves, in no spelling that an upstream could take for it.
+fn write_fields(headers: &HeaderMap, to: &ForRequest<'_>, out: &mut Vec<u8>) {
+    let named = fields::names_more(headers);
+    let ours = |name: &str| {
+        let mut set = to.set_headers.iter();
+        set.any(|(ours, _)| fields::same_dashed(ours.as_str(), name))
+    };
+    for (name, value) in headers {
+        let own = *name == header::HOST
+            || *name == header::COOKIE
+            || *name == header::CONTENT_LENGTH
+            || *name == header::TRAILER
+            || (*name == header::AUTHORIZATION && to.strip_authorization);
+        let name = name.as_str();
+        if own
+            || fields::is_hop_by_hop(name)
+            || fields::is_forwarding(&fields::dashed(name))
             // What may not even trail decides something: its double may not come in front.
-            || (underscored && !fields::allowed_trailer(name))
-            || set.iter().any(|(ours, _)| fields::dashed(ours) == dashed)
-    });
+            || (name.contains('_') && !fields::allowed_trailer(name))
+            || ours(name)
+            || (named && fields::lists(headers, &header::CONNECTION, name))
+        {
+            continue;
+        }
+        line(out, name, value.as_bytes());
+    }
+    if headers.contains_key(header::TRAILER) {
+        // What we set in front is not said again behind.
+        let announced = fields::announced(headers, |name| !ours(name));
+        if !announced.is_empty() {
+            line(out, "trailer", announced.as_bytes());
+        }
+    }
 }
 
 /// Says who the client is, and by which address it came.
-fn tell_client(headers: &mut HeaderMap, to: &ForRequest<'_>) -> Result<(), HeadError> {
+fn write_client(to: &ForRequest<'_>, out: &mut Vec<u8>) -> Result<(), HeadError> {
     let ClientInfo {
         addr,
         authority,
         https,
         request_id,
     } = to.client;
+    let say = |out: &mut Vec<u8>, name: &'static str, text: &str| {
+        // RFC 9110 5.5, less what is no use to us.
+        if !text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+            return Err(HeadError::Unsayable(name));
+        }
+        line(out, name, text.as_bytes());
+        Ok(())
+    };
     // One spelling for one client: an IPv4 address may have come by an IPv6 socket.
     let addr = addr.to_canonical();
     let scheme = if https { "https" } else { "http" };
-    let say = |name: &'static str, text: &str| {
-        HeaderValue::from_str(text).map_err(|_| HeadError::Unsayable(name))
-    };
-    let host = say("host", authority)?;
-    let forwarded = say("forwarded", &forwarded(addr, authority, scheme))?;
-    headers.insert(X_FORWARDED_FOR, say("x-forwarded-for", &addr.to_string())?);
-    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(scheme));
-    headers.insert(X_FORWARDED_HOST, host.clone());
-    let port = say("x-forwarded-port", port(authority, https))?;
-    headers.insert(X_FORWARDED_PORT, port);
-    let prefix = say("x-forwarded-prefix", to.prefix)?;
-    headers.insert(X_FORWARDED_PREFIX, prefix);
-    headers.insert(header::FORWARDED, forwarded);
-    headers.insert(X_REQUEST_ID, say("x-request-id", request_id)?);
-    headers.insert(header::HOST, host);
+    say(out, "host", authority)?;
+    say(out, "x-forwarded-host", authority)?;
+    say(out, "x-forwarded-port", port(authority, https))?;
+    say(out, "x-forwarded-proto", scheme)?;
+    say(out, "x-forwarded-prefix", to.prefix)?;
+    say(out, "x-request-id", request_id)?;
+    // What these hold can't break a line: an address, and an authority that was just said.
+    let _ = write!(out, "x-forwarded-for: {addr}\r\nforwarded: ");
+    write_forwarded(addr, authority, scheme, out);
     Ok(())
 }
 
 /// The `Forwarded` of one step (RFC 7239 4).
-fn forwarded(addr: IpAddr, authority: &str, scheme: &str) -> String {
-    let by = match addr {
-        IpAddr::V4(addr) => format!("for={addr}"),
-        IpAddr::V6(addr) => format!("for=\"[{addr}]\""),
+fn write_forwarded(addr: IpAddr, authority: &str, scheme: &str, out: &mut Vec<u8>) {
+    // A vector takes any text.
+    let _ = match addr {
+        IpAddr::V4(addr) => write!(out, "for={addr}"),
+        IpAddr::V6(addr) => write!(out, "for=\"[{addr}]\""),
     };
     // A host with a port would have to be quoted, and code-server (4.139.1, getHost in
     // out/node/http.js) takes the quotes for part of it and refuses its own origin. `Host` and
     // `X-Forwarded-Host` say it anyway.
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
     if authority.bytes().all(plain) {
-        format!("{by};host={authority};proto={scheme}")
-    } else {
-        format!("{by};proto={scheme}")
+        let _ = write!(out, ";host={authority}");
     }
+    let _ = write!(out, ";proto={scheme}\r\n");
 }
 
 /// The port the browser used, written or not.

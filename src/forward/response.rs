@@ -74,8 +74,7 @@ pub fn clean(parts: &mut Parts, of: &ForResponse<'_>) {
         // Not the length of what was read (RFC 9112 6.3), so not of what we send.
         headers.remove(header::CONTENT_LENGTH);
     }
-    fields::remove_hop_by_hop(headers);
-    fields::remove_if(headers, |name| REFUSED.contains(&name.as_str()));
+    fields::remove_hop_by_hop(headers, |name| REFUSED.contains(&name));
     let bounds = set_cookie::Bounds {
         prefix: of.prefix,
         strip: of.strip,

@@ -1,121 +1,178 @@
-//! The client's body on its way to the app, and what becomes known of the request meanwhile.
+//! The client's body on its way to the app.
 
 use std::{
+    io::{self, IoSlice, Write as _},
     pin::Pin,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
-use bytes::Bytes;
-use http::{HeaderMap, Request, StatusCode, Version, header};
+use bytes::{Buf as _, Bytes};
+use http::HeaderMap;
 use http_body_util::BodyExt as _;
-use hyper::{
-    body::{Body as HttpBody, Frame, Incoming, SizeHint},
-    ext::on_informational,
+use hyper::body::{Body as _, Incoming};
+use tokio::{
+    io::AsyncWrite,
+    net::tcp::OwnedWriteHalf,
+    time::{Sleep, sleep, timeout},
 };
-use tokio::time::{Sleep, sleep, timeout};
-use tokio_util::sync::CancellationToken;
 
-use super::{ForwardError, fields::allowed_trailer};
+use super::{fields::allowed_trailer, request::Framing};
 
 /// How long a client that asked waits for the app's leave to send its body; an app that knows
 /// nothing of this gives none (RFC 9110 10.1.1).
 const LEAVE: Duration = Duration::from_secs(1);
 /// How long a client is listened to whose body nobody wants.
 const LINGER: Duration = Duration::from_secs(5);
-/// Most interim answers to one request.
-const MOST_INTERIM: usize = 100;
-
-/// A body broke off.
-#[derive(Debug, thiserror::Error)]
-pub enum BodyError {
-    /// The connection it came by broke.
-    #[error("the connection broke")]
-    Broken(#[from] hyper::Error),
-    /// Its container was stopped.
-    #[error("the app was stopped")]
-    Closed,
-    /// A trailer that only a head may hold.
-    #[error("a trailer that may not be one")]
-    Trailer,
-}
 
 /// The client's body on its way to the app.
-pub struct RequestBody {
+pub struct Upload {
+    /// Gone once it was read to its end.
     incoming: Option<Incoming>,
+    framing: Framing,
+    /// What is being written: before a piece, the piece, and behind it.
+    pieces: [Bytes; 3],
+    /// How long the app's leave is still waited for.
+    patience: Option<Pin<Box<Sleep>>>,
     /// Whether the client must be listened to although nobody wants the rest.
     linger: bool,
-    watch: Option<Arc<Watch>>,
-    patience: Option<Pin<Box<Sleep>>>,
 }
 
-/// What becomes known of a request while it is under way.
-pub(super) struct Watch {
-    /// Whether the body may be sent.
-    leave: AtomicBool,
-    waker: Mutex<Option<Waker>>,
-    interim: AtomicUsize,
-    too_many: CancellationToken,
-    /// Whether the client's side of the body went wrong.
-    body_failed: AtomicBool,
+/// A body broke off.
+pub enum UploadError {
+    /// The client's side: it ended early, or had trailers that it may not have.
+    Client,
+    /// The app's side: it takes no more.
+    App,
 }
 
-impl RequestBody {
-    /// A body that waits for the app's leave if the client asked for that.
-    pub(super) fn new(
-        incoming: Incoming,
-        version: Version,
-        headers: &HeaderMap,
-    ) -> (Self, Arc<Watch>) {
-        let asks = headers.get(header::EXPECT);
-        let asks = asks.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
-        let watch = Arc::new(Watch {
-            leave: AtomicBool::new(!asks),
-            waker: Mutex::default(),
-            interim: AtomicUsize::new(0),
-            too_many: CancellationToken::new(),
-            body_failed: AtomicBool::new(false),
-        });
-        let body = Self {
-            incoming: Some(incoming),
-            // HTTP/2 can tell a client to stop; it needs no patience.
-            linger: version < Version::HTTP_2,
-            watch: Some(Arc::clone(&watch)),
-            patience: asks.then(|| Box::pin(sleep(LEAVE))),
-        };
-        (body, watch)
-    }
-
-    pub(super) fn empty() -> Self {
+impl Upload {
+    /// A body that follows a head by `framing`. `asks`: whether the client waits for leave;
+    /// `linger`: whether it can't be told to stop, as over HTTP/1.
+    pub fn new(incoming: Incoming, framing: Framing, asks: bool, linger: bool) -> Self {
         Self {
-            incoming: None,
-            linger: false,
-            watch: None,
-            patience: None,
+            incoming: Some(incoming),
+            framing,
+            pieces: Default::default(),
+            patience: asks.then(|| Box::pin(sleep(LEAVE))),
+            linger,
         }
     }
 
-    /// Waits until the app lets the client send, or for as long as is polite.
-    fn poll_leave(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(patience) = &mut self.patience else {
-            return Poll::Ready(());
-        };
-        if let Some(watch) = &self.watch {
-            *watch.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
-            if !watch.leave.load(Ordering::Acquire) {
-                ready!(patience.as_mut().poll(cx));
+    /// The app lets the client send.
+    pub fn may_go(&mut self, cx: &Context<'_>) {
+        if self.patience.take().is_some() {
+            // It was polled before, when it could not go.
+            cx.waker().wake_by_ref();
+        }
+    }
+
+    /// Sends what there is. Ready once all of it was sent.
+    pub fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        write: &mut OwnedWriteHalf,
+    ) -> Poll<Result<(), UploadError>> {
+        if let Some(patience) = &mut self.patience {
+            ready!(patience.as_mut().poll(cx));
+            self.patience = None;
+        }
+        loop {
+            ready!(self.poll_write(cx, write)).map_err(|_| UploadError::App)?;
+            let Some(incoming) = &mut self.incoming else {
+                return Poll::Ready(Ok(()));
+            };
+            match ready!(Pin::new(incoming).poll_frame(cx)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => self.load(data)?,
+                    Err(frame) => self.end(frame.trailers_ref())?,
+                },
+                Some(Err(_)) => return Poll::Ready(Err(UploadError::Client)),
+                None => self.end(None)?,
             }
         }
-        self.patience = None;
-        Poll::Ready(())
+    }
+
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        write: &mut OwnedWriteHalf,
+    ) -> Poll<io::Result<()>> {
+        while self.pieces.iter().any(|piece| !piece.is_empty()) {
+            let slices = [0, 1, 2].map(|number| IoSlice::new(&self.pieces[number]));
+            let mut written = ready!(Pin::new(&mut *write).poll_write_vectored(cx, &slices))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            for piece in &mut self.pieces {
+                let step = written.min(piece.len());
+                piece.advance(step);
+                written -= step;
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// The next piece of the body, framed.
+    fn load(&mut self, data: Bytes) -> Result<(), UploadError> {
+        match &mut self.framing {
+            Framing::Empty => {
+                return if data.is_empty() {
+                    Ok(())
+                } else {
+                    Err(UploadError::Client)
+                };
+            }
+            Framing::Length(left) => {
+                let length = data.len() as u64;
+                *left = left.checked_sub(length).ok_or(UploadError::Client)?;
+                self.pieces[1] = data;
+            }
+            // An empty chunk would be the last.
+            Framing::Chunked if data.is_empty() => {}
+            Framing::Chunked => {
+                let size = format!("{:x}\r\n", data.len());
+                self.pieces = [size.into(), data, Bytes::from_static(b"\r\n")];
+            }
+        }
+        Ok(())
+    }
+
+    /// The end of the body.
+    fn end(&mut self, trailers: Option<&HeaderMap>) -> Result<(), UploadError> {
+        self.incoming = None;
+        let none = HeaderMap::new();
+        let trailers = trailers.unwrap_or(&none);
+        if !trailers.keys().all(|name| allowed_trailer(name.as_str())) {
+            return Err(UploadError::Client);
+        }
+        match self.framing {
+            Framing::Length(left) if left > 0 => return Err(UploadError::Client),
+            // A body without chunks has no place for trailers (RFC 9110 6.5.1).
+            Framing::Empty | Framing::Length(_) => {}
+            Framing::Chunked => {
+                let mut end = b"0\r\n".to_vec();
+                for (name, value) in trailers {
+                    // A vector takes any text.
+                    let _ = write!(end, "{name}: ");
+                    end.extend_from_slice(value.as_bytes());
+                    end.extend_from_slice(b"\r\n");
+                }
+                end.extend_from_slice(b"\r\n");
+                self.pieces[0] = end.into();
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends the rest, of which the answer did not wait for the end.
+    pub async fn finish(mut self, mut write: OwnedWriteHalf) {
+        // Either side may break it off: then there is nobody left to tell.
+        let _ = std::future::poll_fn(|cx| self.poll(cx, &mut write)).await;
     }
 }
 
-impl Drop for RequestBody {
+impl Drop for Upload {
     /// An app may answer and want no more of the body. Were the connection closed with bytes
     /// unread, the client would be reset before it could read the answer (RFC 9112 9.6).
     fn drop(&mut self) {
@@ -129,86 +186,5 @@ impl Drop for RequestBody {
             // Who sends for longer has had time to read the answer.
             let _ = timeout(LINGER, all).await;
         });
-    }
-}
-
-impl HttpBody for RequestBody {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        ready!(self.poll_leave(cx));
-        let Some(incoming) = &mut self.incoming else {
-            return Poll::Ready(None);
-        };
-        let frame = ready!(Pin::new(incoming).poll_frame(cx));
-        let checked = frame.map(|frame| {
-            let frame = frame?;
-            let bad = frame
-                .trailers_ref()
-                .is_some_and(|all| !all.keys().all(allowed_trailer));
-            if bad {
-                Err(BodyError::Trailer)
-            } else {
-                Ok(frame)
-            }
-        });
-        if let (Some(Err(_)), Some(watch)) = (&checked, &self.watch) {
-            watch.body_failed.store(true, Ordering::Release);
-        }
-        Poll::Ready(checked)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.incoming.as_ref().is_none_or(HttpBody::is_end_stream)
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.incoming
-            .as_ref()
-            .map_or(SizeHint::with_exact(0), HttpBody::size_hint)
-    }
-}
-
-impl Watch {
-    /// Has `request` report the interim answers (1xx) it gets.
-    pub fn informational(self: &Arc<Self>, request: &mut Request<RequestBody>) {
-        let watch = Arc::clone(self);
-        on_informational(request, move |answer| {
-            if answer.status() == StatusCode::CONTINUE {
-                watch.leave.store(true, Ordering::Release);
-                let waker = watch
-                    .waker
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .take();
-                waker.into_iter().for_each(Waker::wake);
-            }
-            if watch.interim.fetch_add(1, Ordering::Relaxed) >= MOST_INTERIM {
-                watch.too_many.cancel();
-            }
-        });
-    }
-
-    /// Waits for an answer, unless interim ones never end.
-    pub async fn guard<T>(&self, answer: impl Future<Output = T>) -> Result<T, ForwardError> {
-        tokio::select! {
-            // An answer that came after too many is none either.
-            biased;
-            () = self.too_many.cancelled() => Err(ForwardError::Informational),
-            answer = answer => Ok(answer),
-        }
-    }
-
-    /// Whose fault it is that the exchange broke.
-    pub fn explain(&self, error: hyper::Error) -> ForwardError {
-        if self.body_failed.load(Ordering::Acquire) {
-            ForwardError::Body
-        } else {
-            ForwardError::Broken(error)
-        }
     }
 }

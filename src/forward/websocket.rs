@@ -1,17 +1,16 @@
 //! The handshake of a WebSocket (RFC 6455, and RFC 8441 over HTTP/2); then a tunnel.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use bytes::Bytes;
-use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header,
-    request::Parts,
-};
-use http_body_util::Empty;
-use hyper::{body::Incoming, client::conn::http1, ext::Protocol, upgrade};
+use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, header, request::Parts};
+use hyper::{body::Incoming, ext::Protocol, upgrade};
 use hyper_util::rt::TokioIo;
 
 use super::{
-    Body, Destination, ForwardError, Guard, body::Lease, pool::connect, request, response, tunnel,
+    AnswerError, Body, Destination, ForwardError, Guard,
+    answer::Head,
+    connection::{Connection, Failure},
+    request::{self, Ask},
+    response, tunnel,
 };
 
 /// Added to the key before it is hashed (RFC 6455 1.3).
@@ -35,71 +34,74 @@ pub async fn open(
     let over_h2 = parts.extensions.remove::<Protocol>().is_some();
     let offered = Offered::of(&parts.headers);
     parts.method = Method::GET;
-    request::clean(&mut parts, &to.request)?;
-    let head = &mut parts.headers;
-    request::ask_for_websocket(head);
-    if over_h2 {
+    let key = if over_h2 {
         let key = crate::secret::Secret::random(16);
-        let key = HeaderValue::try_from(STANDARD.encode(key.expose()));
-        head.insert(
-            header::SEC_WEBSOCKET_KEY,
-            key.expect("base64 is a header's text"),
-        );
-    }
-    head.remove(header::CONTENT_LENGTH);
-    let accept = accept_of(head)?;
-
-    let (mut sender, connection) = http1::handshake(TokioIo::new(connect(to.addr).await?))
-        .await
-        .map_err(ForwardError::Broken)?;
-    // It ends by itself: after the answer, or by becoming a tunnel.
-    tokio::task::spawn_local(connection.with_upgrades());
-    let upstream = Request::from_parts(parts, Empty::<Bytes>::new());
-    let mut answer = sender
-        .send_request(upstream)
-        .await
-        .map_err(ForwardError::Broken)?;
-    let status = answer.status();
+        parts.headers.remove(header::SEC_WEBSOCKET_KEY);
+        STANDARD.encode(key.expose())
+    } else {
+        key_of(&parts.headers)?
+    };
+    let ask = Ask::WebSocket {
+        key: over_h2.then_some(key.as_str()),
+    };
+    let mut connection = Connection::open(to.addr).await?;
+    request::write(&parts, &to.request, ask, &mut connection.head)?;
+    let answered = connection.exchange(&mut None, false).await;
+    let Head {
+        mut parts, length, ..
+    } = answered.map_err(|failure| match failure {
+        Failure::Unsent => ForwardError::Broken(AnswerError::Ended),
+        Failure::Unanswered(error) => ForwardError::Broken(error),
+        Failure::Final(error) => error,
+    })?;
+    let status = parts.status;
     if status != StatusCode::SWITCHING_PROTOCOLS {
         if status.is_success() {
             return Err(ForwardError::Upgrade(
                 "the app answered a WebSocket as a plain request",
             ));
         }
-        let (mut parts, incoming) = answer.into_parts();
         response::clean(&mut parts, &to.response);
-        let lease = Lease::new(None, to.closed.clone(), Box::new(guard));
-        return Ok(Response::from_parts(parts, Body::upstream(incoming, lease)));
+        let body = Body::upstream(connection, length, None, to, guard);
+        return Ok(Response::from_parts(parts, body));
     }
-    offered.check(answer.headers(), &accept)?;
-    let app = upgrade::on(&mut answer);
-    let closed = to.closed.clone();
+    offered.check(&parts.headers, &accept_of(&key))?;
+    let Some((app, early)) = connection.into_stream() else {
+        return Err(ForwardError::Broken(AnswerError::Ended));
+    };
+    let (closed, ended) = (to.closed.clone(), to.ended.clone());
     tokio::task::spawn_local(async move {
-        let both = async { tokio::try_join!(client, app) };
-        let joined = tokio::select! {
-            both = both => both,
+        let client = tokio::select! {
+            client = client => client,
             () = closed.cancelled() => return,
+            () = ended.cancelled() => return,
         };
-        let ended = match joined {
-            Ok((client, app)) => {
-                let (client, app) = (TokioIo::new(client), TokioIo::new(app));
-                tunnel::join(client, app, closed, guard).await
+        let outcome = match client {
+            // A future of its own, so that what led here is no part of it.
+            Ok(client) => {
+                Box::pin(tunnel::join(
+                    TokioIo::new(client),
+                    app,
+                    early.freeze(),
+                    closed,
+                    ended,
+                    guard,
+                ))
+                .await
             }
             Err(error) => return tracing::debug!(%error, "a WebSocket was not taken up"),
         };
-        if let Err(error) = ended {
+        if let Err(error) = outcome {
             tracing::debug!(%error, "a WebSocket broke off");
         }
     });
-    let (mut parts, _) = answer.into_parts();
     response::clean(&mut parts, &to.response);
     if over_h2 {
         parts.status = StatusCode::OK;
         parts.headers.remove(header::SEC_WEBSOCKET_ACCEPT);
     } else {
-        request::ask_for_websocket(&mut parts.headers);
+        request::agree_to_websocket(&mut parts.headers);
     }
-    parts.extensions.clear();
     Ok(Response::from_parts(parts, Body::empty()))
 }
 
@@ -145,15 +147,21 @@ impl Offered {
     }
 }
 
-/// What `Sec-WebSocket-Accept` must be for the key in `head`.
-fn accept_of(head: &HeaderMap) -> Result<String, ForwardError> {
+/// The one key of a handshake.
+fn key_of(head: &HeaderMap) -> Result<String, ForwardError> {
     let mut keys = head.get_all(header::SEC_WEBSOCKET_KEY).iter();
     let (Some(key), None) = (keys.next(), keys.next()) else {
         return Err(ForwardError::Handshake);
     };
+    let key = key.to_str().map_err(|_| ForwardError::Handshake)?;
+    Ok(key.to_owned())
+}
+
+/// What `Sec-WebSocket-Accept` must be for a key.
+fn accept_of(key: &str) -> String {
     let text = [key.as_bytes(), MAGIC].concat();
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY, &text);
-    Ok(STANDARD.encode(digest))
+    STANDARD.encode(digest)
 }
 
 fn tokens<'a>(head: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
@@ -175,6 +183,8 @@ fn extensions(head: &HeaderMap) -> impl Iterator<Item = &str> {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     fn head(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
@@ -190,7 +200,8 @@ mod tests {
     #[test]
     fn the_accept_value_is_the_one_of_the_rfc() {
         let head = head(&[("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")]);
-        assert_eq!(accept_of(&head).unwrap(), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+        let key = key_of(&head).unwrap();
+        assert_eq!(accept_of(&key), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
     }
 
     #[test]

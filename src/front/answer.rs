@@ -88,6 +88,29 @@ impl From<RouteError> for Refusal {
     }
 }
 
+impl Refusal {
+    /// Why the sender of a request is not let in, in a stable word, if that is what this says.
+    pub fn denial(&self) -> Option<&'static str> {
+        match self {
+            Self::NoSession(denied) | Self::Handoff(denied) => Some(denied.as_str()),
+            Self::NotAProxy => Some("not_a_trusted_proxy"),
+            Self::CrossSite => Some("cross_site"),
+            Self::NotOwner(_) => Some("not_owner"),
+            Self::AppNotGranted(_) => Some("app_not_granted"),
+            Self::LoginLoop => Some("login_loop"),
+            Self::Head(_)
+            | Self::Route(_)
+            | Self::Method { .. }
+            | Self::NotRunning
+            | Self::Starting { .. }
+            | Self::Failed { .. }
+            | Self::Stop(_)
+            | Self::Keep(_)
+            | Self::Forward(..) => None,
+        }
+    }
+}
+
 /// Writes the answer to a refusal, and what there is to log about it.
 pub fn refuse(refusal: &Refusal, asker: &Asker, site: &Site) -> Response<Body> {
     let told = tell(refusal);
@@ -267,10 +290,10 @@ fn log(refusal: &Refusal, told: &Problem, asker: &Asker) {
         Refusal::Stop(error) => tracing::warn!(request.id = id, %error, "stop failed"),
         Refusal::Keep(why) => tracing::debug!(request.id = id, why, "not kept"),
         Refusal::NotOwner(user) | Refusal::AppNotGranted(user) => {
-            tracing::info!(target: "audit", event = "denied", reason = told.kind, %user, request.id = id, client.addr = %client);
+            tracing::info!(target: "audit", event = "denied", reason = told.kind, %user, client.addr = %client, request.id = id);
         }
         Refusal::NoSession(denied) | Refusal::Handoff(denied) => {
-            tracing::info!(target: "audit", event = "denied", reason = %denied, request.id = id, client.addr = %client);
+            tracing::info!(target: "audit", event = "denied", reason = told.kind, detail = denied.as_str(), client.addr = %client, request.id = id);
         }
         Refusal::NotAProxy
         | Refusal::Head(_)
@@ -278,7 +301,7 @@ fn log(refusal: &Refusal, told: &Problem, asker: &Asker) {
         | Refusal::Method { .. }
         | Refusal::CrossSite
         | Refusal::LoginLoop => {
-            tracing::info!(target: "audit", event = "denied", reason = told.kind, request.id = id, client.addr = %client);
+            tracing::info!(target: "audit", event = "denied", reason = told.kind, client.addr = %client, request.id = id);
         }
     }
 }

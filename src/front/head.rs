@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use http::{HeaderMap, Method, Uri, Version, header, request::Parts};
+use http::{Extensions, HeaderMap, Method, Uri, Version, header, request::Parts};
 
 use crate::{config::Network, listener::Door};
 
@@ -135,12 +135,12 @@ pub fn accepts_html(headers: &HeaderMap) -> bool {
 }
 
 /// Whether the request opens a WebSocket, by HTTP/1.1 (RFC 6455) or HTTP/2 (RFC 8441).
-pub fn is_websocket(head: &Parts) -> bool {
-    let upgrade = head.headers.get_all(header::UPGRADE).iter();
+pub fn is_websocket(headers: &HeaderMap, extensions: &Extensions) -> bool {
+    let upgrade = headers.get_all(header::UPGRADE).iter();
     let mut tokens = upgrade
         .filter_map(|value| value.to_str().ok())
         .flat_map(|v| v.split(','));
-    head.extensions.get::<hyper::ext::Protocol>().is_some()
+    extensions.get::<hyper::ext::Protocol>().is_some()
         || tokens.any(|token| token.trim().eq_ignore_ascii_case("websocket"))
 }
 
@@ -157,12 +157,13 @@ pub fn is_cross_site(head: &Parts, ours: &str, trusted: &[String], bearer: bool)
     let known = |origin: &http::HeaderValue| {
         origin == ours || trusted.iter().any(|trusted| origin == trusted.as_str())
     };
+    let websocket = is_websocket(&head.headers, &head.extensions);
     let safe = matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS);
     match origin {
         Some(origin) if known(origin) => return false,
         // A page that hides its origin may still be left by a plain link.
-        Some(_) if !safe || is_websocket(head) || !is_navigation(head) => return true,
-        None if (!safe || is_websocket(head)) && !bearer => return true,
+        Some(_) if !safe || websocket || !is_navigation(head) => return true,
+        None if (!safe || websocket) && !bearer => return true,
         _ => {}
     }
     match head

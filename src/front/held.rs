@@ -1,36 +1,43 @@
-//! What a request holds of its workspace while its answer or its WebSocket lasts.
+//! What a request holds of its session and its workspace while its answer or its WebSocket lasts.
 
 use std::sync::Arc;
 
 use crate::{
     forward::{Direction, Frame, Guard},
+    session::Live,
     workspace::{Activity, Kind, OpenSocket, Upstream, Visit},
 };
 
-/// Something open in a workspace, told what passes. Its traffic, lengths alone, is traced where
-/// the log's filter has `traffic=trace`: tests/traces was recorded so.
+/// Something open in a workspace, told what passes. Holds the session, so that it isn't forgotten
+/// before it could be told of its end. What passes, lengths alone, is traced where the log's
+/// filter has `traffic=trace`: tests/traces was recorded so.
 pub struct Held {
     open: Open,
+    _live: Arc<Live>,
     /// The request's id, for the trace.
-    id: Box<str>,
+    traced: Option<Box<str>>,
 }
 
 enum Open {
     Answer { _open: Activity },
-    Socket(OpenSocket),
+    Socket(Box<OpenSocket>),
 }
 
 impl Held {
     /// Counts a visit until it is dropped.
-    pub fn new(upstream: &Arc<Upstream>, visit: Visit, id: &str) -> Self {
+    pub fn new(upstream: &Upstream, visit: Visit, live: &Arc<Live>, id: &str) -> Self {
         let open = match visit.by.kind {
-            Kind::Socket => Open::Socket(upstream.socket(visit)),
+            Kind::Socket => Open::Socket(Box::new(upstream.socket(visit))),
             _ => Open::Answer {
                 _open: upstream.activity(visit),
             },
         };
-        let id = id.into();
-        Self { open, id }
+        let traced = tracing::enabled!(target: "traffic", tracing::Level::TRACE);
+        Self {
+            open,
+            _live: Arc::clone(live),
+            traced: traced.then(|| id.into()),
+        }
     }
 }
 
@@ -45,18 +52,22 @@ impl Guard for Held {
     }
 
     fn client_frame(&mut self, frame: Frame) {
-        let Frame { opcode, length } = frame;
-        tracing::trace!(target: "traffic", id = &*self.id, opcode, length);
+        if let Some(id) = &self.traced {
+            let Frame { opcode, length } = frame;
+            tracing::trace!(target: "traffic", id = &**id, opcode, length);
+        }
         if let Open::Socket(socket) = &mut self.open
             && !frame.is_control()
         {
-            socket.client_data(length);
+            socket.client_data(frame.length);
         }
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        tracing::trace!(target: "traffic", id = &*self.id, closed = true);
+        if let Some(id) = &self.traced {
+            tracing::trace!(target: "traffic", id = &**id, closed = true);
+        }
     }
 }

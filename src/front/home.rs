@@ -1,57 +1,139 @@
-//! A user's own page: what their workspace does, and what they can do with it.
+//! A user's own page: what their workspace does and uses, and what they can do with it.
 
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
 use http::{Response, StatusCode, Uri};
+use serde_json::json;
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, timeout},
+};
 
-use super::{Front, answer::Refusal, reply};
+use super::{
+    Shared,
+    answer::Refusal,
+    progress::{event, events},
+    reply,
+};
 use crate::{
     forward::Body,
     names::Username,
-    pages::{self, HomeApp},
+    pages::{self, Fact, Gauge, HomeApp, Live},
     session::Entry,
-    workspace::{KeepError, StopError, StopReason},
+    workspace::{Disk, KeepError, Status, StopError, StopReason, Usage},
 };
 
+/// Where the page hears of changes.
+const EVENTS: &str = "/_vestibule/live";
+/// How often it is looked whether anything changed that nobody tells of.
+const LOOK: Duration = Duration::from_secs(1);
+/// Longest silence, so that a proxy in between doesn't take the stream for dead.
+const BEAT: Duration = Duration::from_secs(15);
+/// Longest such a stream lasts; the page asks again.
+const LONGEST: Duration = Duration::from_mins(10);
+
 /// The page.
-pub fn page(front: &Front, entry: &Entry) -> Response<Body> {
-    let user = &entry.claims.user;
-    let status = front.shared.workspaces.status(user);
-    let granted = entry.claims.apps.as_ref();
-    let apps = front.shared.config.apps.iter();
-    let apps = apps.filter(|(name, _)| granted.is_none_or(|granted| granted.contains(name)));
-    let apps = apps.map(|(name, app)| HomeApp {
-        title: &app.title,
-        href: format!("/{name}/{user}/"),
-        up: status.apps.iter().any(|up| up == name.as_str()),
-    });
-    let stop = front.shared.workspaces.explain(user).stop;
+pub fn page(shared: &Shared, entry: &Entry) -> Response<Body> {
+    let user = &entry.claims().user;
+    // Whoever loads the page looks: what is measured now, the next look shows.
+    let usage = shared.workspaces.watch_usage(user);
     let html = pages::home(&pages::Home {
         user: user.as_str(),
-        state: status.state,
-        state_sentence: sentence(status.state).to_owned(),
-        apps: apps.collect(),
-        open: status.open,
-        stops_in: status.stops_in_seconds.map(about),
-        about_to_stop: stop.is_some_and(|stop| stop.notice),
-        update_pending: status.update_pending,
-        can_stop: matches!(status.state, "running" | "paused"),
         notice: None,
+        events: EVENTS,
+        live: live(shared, entry, &usage.borrow()),
     });
     reply::page(StatusCode::OK, html)
 }
 
+/// Tells an open page of changes, until it leaves or the session ends. The engine is asked for
+/// figures only meanwhile, once for all pages of one user.
+pub fn stream(shared: &Arc<Shared>, entry: Entry) -> Response<Body> {
+    // The page reads them as fast as they come, or is gone.
+    let (sender, body) = mpsc::channel(2);
+    let usage = shared.workspaces.watch_usage(&entry.claims().user);
+    let shared = Arc::clone(shared);
+    tokio::task::spawn_local(async move {
+        // Cancel-safe: a page that isn't told any more asks again.
+        tokio::select! {
+            () = tell(&shared, &entry, usage, sender) => {}
+            () = entry.live.ended.cancelled() => {}
+            () = shared.stop.cancelled() => {}
+        }
+    });
+    events(body)
+}
+
+async fn tell(
+    shared: &Shared,
+    entry: &Entry,
+    mut usage: watch::Receiver<Usage>,
+    page: mpsc::Sender<Bytes>,
+) {
+    let end = Instant::now() + LONGEST;
+    let mut told = (String::new(), Instant::now());
+    while Instant::now() < end {
+        let html = pages::live(&live(shared, entry, &usage.borrow_and_update()));
+        let message = if html != told.0 {
+            event("live", &json!(html))
+        } else if told.1.elapsed() >= BEAT {
+            Bytes::from_static(b":\n\n")
+        } else {
+            Bytes::new()
+        };
+        if !message.is_empty() {
+            if page.send(message).await.is_err() {
+                return;
+            }
+            told = (html, Instant::now());
+        }
+        tokio::select! {
+            // The sender lives as long as the workspace: it is never closed.
+            _ = timeout(LOOK, usage.changed()) => {}
+            () = page.closed() => return,
+        }
+    }
+}
+
 /// Stops the workspace, and shows the page again.
-pub async fn stop(front: &Front, user: &Username) -> Result<Response<Body>, Refusal> {
-    match front.shared.workspaces.stop(user, StopReason::User).await {
+pub async fn stop(shared: &Shared, user: &Username) -> Result<Response<Body>, Refusal> {
+    match shared.workspaces.stop(user, StopReason::User).await {
         // What is gone is stopped.
         Ok(()) | Err(StopError::NoContainer(_)) => Ok(reply::see_other("/")),
         Err(error) => Err(Refusal::Stop(error)),
     }
 }
 
+fn live<'a>(shared: &'a Shared, entry: &Entry, usage: &Usage) -> Live<'a> {
+    let user = &entry.claims().user;
+    let status = shared.workspaces.status(user);
+    let granted = entry.claims().apps.as_ref();
+    let apps = shared.config.apps.iter();
+    let apps = apps.filter(|(name, _)| granted.is_none_or(|granted| granted.contains(name)));
+    let apps = apps.map(|(name, app)| HomeApp {
+        title: &app.title,
+        href: format!("/{name}/{user}/"),
+        up: status.apps.iter().any(|up| up == name.as_str()),
+    });
+    Live {
+        state: status.state,
+        state_sentence: sentence(status.state).to_owned(),
+        about_to_stop: status
+            .stops_in_seconds
+            .filter(|_| status.about_to_stop)
+            .map(about),
+        apps: apps.collect(),
+        gauges: gauges(usage, status.state, shared.config.workspace.cpu_millis),
+        facts: facts(&status),
+        can_stop: matches!(status.state, "running" | "paused"),
+    }
+}
+
 /// Keeps the workspace for as long as `for` in the query says, or for another time-out, and
 /// shows the page again.
-pub fn keep(front: &Front, user: &Username, uri: &Uri) -> Result<Response<Body>, Refusal> {
-    let idle = &front.shared.config.idle;
+pub fn keep(shared: &Shared, user: &Username, uri: &Uri) -> Result<Response<Body>, Refusal> {
+    let idle = &shared.config.idle;
     let usual = idle.policy.timeout.unwrap_or(idle.longest_keep);
     let asked = uri.query().unwrap_or_default().strip_prefix("for=");
     let asked = match asked.map(humantime::parse_duration) {
@@ -59,7 +141,7 @@ pub fn keep(front: &Front, user: &Username, uri: &Uri) -> Result<Response<Body>,
         Some(Ok(asked)) => asked,
         Some(Err(_)) => return Err(Refusal::Keep("`for` is a time such as 90m or 8h.".into())),
     };
-    match front.shared.workspaces.keep(user, asked) {
+    match shared.workspaces.keep(user, asked) {
         // What doesn't run isn't stopped either.
         Ok(_) | Err(KeepError::NotRunning) => Ok(reply::see_other("/")),
         Err(error) => Err(Refusal::Keep(error.to_string())),
@@ -77,11 +159,164 @@ fn sentence(state: &str) -> &'static str {
     }
 }
 
+fn gauges(usage: &Usage, state: &str, cpu_millis: u32) -> Vec<Gauge> {
+    // What was measured of one that has stopped since is no longer so.
+    let runs = state == "running";
+    let cpu = usage.cpus.filter(|_| runs).map(|cpus| {
+        let limit = f64::from(cpu_millis) / 1000.0;
+        let percent = percent(cpus / limit);
+        let one = cpu_millis == 1000;
+        Gauge {
+            label: "CPU",
+            value: format!("{percent} %"),
+            of: format!("of {limit} CPU{}", if one { "" } else { "s" }),
+            percent: Some(percent),
+        }
+    });
+    let memory = usage.memory.filter(|_| runs).map(|memory| {
+        let limit = usage.memory_limit;
+        Gauge {
+            label: "Memory",
+            value: size(memory),
+            of: limit
+                .map(|limit| format!("of {}", size(limit)))
+                .unwrap_or_default(),
+            #[expect(clippy::cast_precision_loss, reason = "a percentage")]
+            percent: limit.map(|limit| percent(memory as f64 / limit as f64)),
+        }
+    });
+    let disk = usage.disk.map(|Disk { bytes, whole }| Gauge {
+        label: "Files",
+        value: size(bytes),
+        of: if whole { "on disk" } else { "or more on disk" }.to_owned(),
+        percent: None,
+    });
+    cpu.into_iter().chain(memory).chain(disk).collect()
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "from 0 to 100"
+)]
+fn percent(share: f64) -> u8 {
+    (share * 100.0).round().clamp(0.0, 100.0) as u8
+}
+
+fn facts(status: &Status) -> Vec<Fact> {
+    let why = match status.held_by {
+        Some("kept") => "Somebody asked for it to be kept until then.",
+        Some("max_age") => "It may run for so long, and no longer.",
+        Some("busy") => "It computes, or did so last.",
+        _ => "Unless you do something in it.",
+    };
+    let stops = status.held_by.map(|held_by| match status.stops_in_seconds {
+        Some(seconds) => Fact {
+            label: "Stops",
+            text: format!("In {}, if nothing more happens", about(seconds)),
+            more: Some(format!("{why} Your files stay.")),
+        },
+        None if held_by == "connected" => not_yet("Something is open."),
+        None => not_yet("Nothing here ends it."),
+    });
+    let image = status.version.as_ref().map(|version| Fact {
+        label: "Image",
+        text: version.clone(),
+        more: status
+            .update_pending
+            .then(|| "A newer one is ready; it is used at the next start.".to_owned()),
+    });
+    stops.into_iter().chain(image).collect()
+}
+
+fn not_yet(why: &str) -> Fact {
+    Fact {
+        label: "Stops",
+        text: "Not as things stand".to_owned(),
+        more: Some(why.to_owned()),
+    }
+}
+
+/// A size as people say it, in powers of 1024 as the limits are written.
+fn size(bytes: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "a rounded figure")]
+    let mut amount = bytes as f64;
+    for unit in ["bytes", "KB", "MB", "GB"] {
+        if amount < 999.5 {
+            return figure(amount, unit);
+        }
+        amount /= 1024.0;
+    }
+    figure(amount, "TB")
+}
+
+/// Two figures are enough to compare by, and don't jump about.
+fn figure(amount: f64, unit: &str) -> String {
+    let decimals = usize::from(amount < 9.95);
+    let figure = format!("{amount:.decimals$}");
+    format!("{} {unit}", figure.trim_end_matches(".0"))
+}
+
 /// A time as people say it.
 fn about(seconds: u64) -> String {
     match seconds.div_ceil(60) {
         0 | 1 => "a minute".to_owned(),
         minutes if minutes < 120 => format!("{minutes} minutes"),
         minutes => format!("{} hours", minutes / 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_told_as_people_say_them() {
+        for (bytes, said) in [
+            (0, "0 bytes"),
+            (999, "999 bytes"),
+            (1000, "1 KB"),
+            (1536, "1.5 KB"),
+            (512 << 20, "512 MB"),
+            (1000 << 20, "1 GB"),
+            (8 << 30, "8 GB"),
+            ((8 << 30) + (512 << 20), "8.5 GB"),
+            (u64::MAX, "16777216 TB"),
+        ] {
+            assert_eq!(size(bytes), said);
+        }
+    }
+
+    #[test]
+    fn a_gauge_is_there_for_what_was_measured_and_never_over_full() {
+        assert!(gauges(&Usage::default(), "running", 2000).is_empty());
+        let usage = Usage {
+            cpus: Some(2.6),
+            memory: Some(2 << 30),
+            memory_limit: Some(8 << 30),
+            disk: Some(Disk {
+                bytes: 5 << 20,
+                whole: false,
+            }),
+            ..Usage::default()
+        };
+        let said = gauges(&usage, "running", 2000).into_iter();
+        let said: Vec<_> = said
+            .map(|gauge| (format!("{} {}", gauge.value, gauge.of), gauge.percent))
+            .collect();
+        let told = |text: &str, percent| (text.to_owned(), percent);
+        assert_eq!(
+            said,
+            [
+                told("100 % of 2 CPUs", Some(100)),
+                told("2 GB of 8 GB", Some(25)),
+                told("5 MB or more on disk", None),
+            ]
+        );
+        assert_eq!(gauges(&usage, "running", 500)[0].of, "of 0.5 CPUs");
+        let [files] = &gauges(&usage, "stopped", 2000)[..] else {
+            panic!("nothing but files is there while it doesn't run");
+        };
+        assert_eq!(files.label, "Files");
     }
 }

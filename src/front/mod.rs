@@ -3,6 +3,7 @@
 //! Imports `route`, `session`, `workspace`, `forward`, `pages`. Promise: nothing with an effect
 //! stands above the session check, and every failure becomes an answer in `answer`.
 
+mod access;
 mod answer;
 mod head;
 mod held;
@@ -11,21 +12,27 @@ mod login;
 mod progress;
 mod reply;
 
-use std::{net::IpAddr, sync::Arc};
+use std::{cell::Cell, net::IpAddr, sync::Arc};
 
-use http::{HeaderName, HeaderValue, Method, Request, Response, Uri, request::Parts};
+use http::{Method, Request, Response, Uri, request::Parts};
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
 
-use self::{answer::Refusal, held::Held};
+use self::{
+    access::{AccessLog, Line},
+    answer::Refusal,
+    held::Held,
+};
 use crate::{
-    config::{App, Config, Prefix},
-    forward::{Body, ClientInfo, Destination, ForRequest, ForResponse, Pool},
+    config::{Config, Prefix},
+    forward::{Body, ClientInfo, Destination, ForRequest, ForResponse, ForwardError, Pool},
     listener::{Door, Handler, Peer},
+    metrics::{self, Entered, Meter, Metrics},
     names::AppName,
     route::{Route, RouteError, Target, route},
     secret,
-    session::{Credential, Entry, Sessions},
+    session::{Credential, Denied, Entry, Reason, Sessions},
     workspace::{Kind, Mover, Phase, Upstream, Visit, Workspaces},
 };
 
@@ -37,12 +44,20 @@ pub struct Shared {
     pub sessions: Sessions,
     /// What they enter.
     pub workspaces: Workspaces,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Cancelled when we should stop.
+    pub stop: CancellationToken,
 }
 
 /// Answers the requests of one thread.
 pub struct Front {
     shared: Arc<Shared>,
     pool: Pool,
+    access: AccessLog,
+    /// What the ids of this thread's requests begin with, and how many there were.
+    ids: (String, Cell<u64>),
+    meter: Arc<Meter>,
 }
 
 /// What the steps know of who asks.
@@ -62,40 +77,48 @@ impl Handler for Front {
 
     async fn handle(&self, peer: Peer, request: Request<Incoming>) -> Response<Body> {
         let began = Instant::now();
-        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let (method, uri) = (request.method().clone(), request.uri().clone());
         let (head, body) = request.into_parts();
         let trusted = &self.shared.config.listen.trusted_proxies;
         let asker = Asker {
-            request_id: secret::random_id(),
+            request_id: self.request_id(),
             client: head::client(&head.headers, peer.addr, trusted),
             navigation: head::is_navigation(&head),
             html: head::accepts_html(&head.headers),
         };
-        let response = match self.answer(peer, &asker, head, body).await {
-            Ok(response) => response,
-            Err(refusal) => answer::refuse(&refusal, &asker, &self.shared.config.site),
-        };
-        tracing::info!(
-            target: "access",
-            status = response.status().as_u16(),
-            request.id = asker.request_id,
-            client.addr = %asker.client,
-            %method,
-            // A text is escaped by the log's formatter, so none passes for a line of its own.
-            path,
-            elapsed_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
-        );
+        let app = self.meter.app(uri.path());
+        let (answered, spent) = metrics::spent(self.answer(peer, &asker, head, body)).await;
+        let response = answered.unwrap_or_else(|refusal| self.refuse(&refusal, &asker));
+        self.meter.answered(app, response.status(), spent);
+        self.access.add(&Line {
+            status: response.status(),
+            request_id: &asker.request_id,
+            client: asker.client,
+            method: &method,
+            path: uri.path(),
+            elapsed: began.elapsed(),
+        });
         response
     }
 }
 
 impl Front {
-    /// A front with an upstream pool of its own.
-    pub fn new(shared: Arc<Shared>) -> Self {
+    /// A front with an upstream pool of its own, for the thread that `meter` counts.
+    pub fn new(shared: Arc<Shared>, meter: Arc<Meter>) -> Self {
         Self {
+            access: AccessLog::new(shared.config.log.format),
             shared,
+            meter,
             pool: Pool::new(),
+            ids: (secret::random_id(), Cell::new(0)),
         }
+    }
+
+    /// A name that no other request has. It is no secret: nothing is proved by knowing one.
+    fn request_id(&self) -> String {
+        let (thread, count) = &self.ids;
+        count.set(count.get() + 1);
+        format!("{thread}{:x}", count.get())
     }
 
     /// The straight line. Each step stands where it does because the next one relies on it.
@@ -120,8 +143,8 @@ impl Front {
             Route::AddSlash(target) => return Ok(reply::add_slash(&target, &head.uri)),
             own => return self.own(asker, &head, own).await,
         };
-        let Some(entry) = self.enter(asker, &head, Some(&target))? else {
-            return login::redirect(self, &head, &path_and_query(&head.uri));
+        let Some(entry) = self.enter(asker, &head, Some(&target)).await? else {
+            return login::redirect(self, &head, &path_and_query(&head.uri)).await;
         };
         let visit = self.visit(asker, &head, &target);
         let upstream = self
@@ -136,6 +159,14 @@ impl Front {
             visit,
         )
         .await
+    }
+
+    /// The answer to a refusal.
+    fn refuse(&self, refusal: &Refusal, asker: &Asker) -> Response<Body> {
+        if let Some(reason) = refusal.denial() {
+            self.shared.metrics.rare.denied(reason);
+        }
+        answer::refuse(refusal, asker, &self.shared.config.site)
     }
 
     /// Our own pages, most of them for a signed-in user alone.
@@ -161,14 +192,14 @@ impl Front {
                     .ok_or(Refusal::Route(RouteError::NotFound));
             }
             Route::SignedOut => return Ok(login::signed_out(self)),
-            Route::Callback => return login::callback(self, asker, head),
+            Route::Callback => return login::callback(self, asker, head).await,
             // Also for those whose session has ended: nobody is left signed in by a mistake.
             Route::Logout => {
                 let site = &self.shared.config.site;
                 if head::is_cross_site(head, &site.origin, &site.trusted_origins, false) {
                     return Err(Refusal::CrossSite);
                 }
-                return Ok(login::logout(self, asker, head));
+                return Ok(login::logout(self, asker, head).await);
             }
             _ => {}
         }
@@ -176,39 +207,53 @@ impl Front {
             Route::Progress(target) => Some(target),
             _ => None,
         };
-        let Some(entry) = self.enter(asker, head, target)? else {
-            return login::redirect(self, head, "/");
+        let Some(entry) = self.enter(asker, head, target).await? else {
+            return login::redirect(self, head, "/").await;
         };
         match own {
-            Route::Stop => home::stop(self, &entry.claims.user).await,
-            Route::Keep => home::keep(self, &entry.claims.user, &head.uri),
-            Route::Progress(target) => Ok(progress::stream(self, &target)),
-            _ => Ok(home::page(self, &entry)),
+            Route::Stop => home::stop(&self.shared, &entry.claims().user).await,
+            Route::Keep => home::keep(&self.shared, &entry.claims().user, &head.uri),
+            Route::Live => Ok(home::stream(&self.shared, entry)),
+            Route::Progress(target) => Ok(progress::stream(self, &target, &entry)),
+            _ => Ok(home::page(&self.shared, &entry)),
         }
     }
 
     /// Who asks, and whether they may come in here: `None` is a person who must log in first.
-    fn enter(
+    async fn enter(
         &self,
         asker: &Asker,
         head: &Parts,
         target: Option<&Target>,
     ) -> Result<Option<Entry>, Refusal> {
         let site = &self.shared.config.site;
-        let entry = match self.shared.sessions.authenticate(&head.headers) {
+        let sessions = &self.shared.sessions;
+        let mut found = sessions.authenticate(&head.headers);
+        if let Err(denied) = &found
+            && sessions.learn_keys(denied).await
+        {
+            found = sessions.authenticate(&head.headers);
+        }
+        let entry = match found {
             Ok(entry) => entry,
             Err(denied) if asker.navigation => {
+                self.shared.metrics.rare.login("begun");
                 tracing::debug!(reason = %denied, "sent to log in");
                 return Ok(None);
             }
             Err(denied) => return Err(Refusal::NoSession(denied)),
         };
+        self.meter.entered(match entry.by {
+            Credential::Cookie => Entered::Cookie,
+            Credential::SharedCookie => Entered::SharedCookie,
+            Credential::Bearer => Entered::Bearer,
+        });
         let bearer = entry.by == Credential::Bearer;
         if head::is_cross_site(head, &site.origin, &site.trusted_origins, bearer) {
             return Err(Refusal::CrossSite);
         }
         if let Some(Target { app, user, .. }) = target {
-            let claims = &entry.claims;
+            let claims = entry.claims();
             if claims.user != *user {
                 return Err(Refusal::NotOwner(claims.user.clone()));
             }
@@ -222,7 +267,7 @@ impl Front {
     /// Who comes, and whether it is a person who does something.
     fn visit(&self, asker: &Asker, head: &Parts, target: &Target) -> Visit {
         let (app, rest) = (&target.app, &target.rest);
-        let is_socket = head::is_websocket(head);
+        let is_socket = head::is_websocket(&head.headers, &head.extensions);
         let rules = &self.shared.config.apps[app].input;
         // What a socket carries is judged as it comes; that it is opened says nothing.
         let input = !is_socket && rules.is_input(&head.method, rest, asker.navigation);
@@ -269,7 +314,8 @@ impl Front {
                 None => Refusal::NotRunning,
             });
         }
-        let mut phases = workspaces.ensure(user, entry.claims.uid.as_deref(), app, &visit.by);
+        let uid = entry.claims().uid.as_deref();
+        let mut phases = workspaces.ensure(user, uid, app, &visit.by);
         // A start goes on without us: dropping the wait loses nothing.
         let settled = timeout(
             config.workspace.patience,
@@ -305,90 +351,67 @@ impl Front {
         visit: Visit,
     ) -> Result<Response<Body>, Refusal> {
         let config = &self.shared.config;
-        let app = &config.apps[&target.app];
-        let prefix = target.prefix();
-        let (head, body) = request.into_parts();
-        let mut request = Request::from_parts(head, body);
+        let strip = config.apps[&target.app].prefix == Prefix::Strip;
+        let prefix = upstream.prefix.as_str();
+        let mut request = request;
         // From here on there is one spelling of the path, the one we judged.
-        let query = request
-            .uri()
-            .query()
-            .map(|query| format!("?{query}"))
-            .unwrap_or_default();
-        let path = format!("{prefix}{}{query}", target.rest);
-        set_path(request.uri_mut(), &path);
-        let fill = |template: &str| {
-            App::fill(
-                template,
-                target.user.as_str(),
-                &format!("{prefix}/"),
-                &upstream.secret,
-            )
-        };
-        let set_headers = headers(app, fill);
-        let cookies = app
-            .cookies
-            .iter()
-            .map(|(name, value)| (name.clone(), fill(value)));
-        let set_cookies: Vec<(String, String)> = cookies.collect();
+        if request.uri().path().strip_prefix(prefix) != Some(target.rest.as_str()) {
+            let path = respelled(prefix, target, request.uri());
+            set_path(request.uri_mut(), &path);
+        }
+        let again = again(asker, request.uri()).map(|path| (path, visit.clone()));
         let own_cookies = self.shared.sessions.own_cookie_names();
+        let https = config.site.origin.starts_with("https:");
         let to = Destination {
+            id: upstream.id,
             addr: upstream.addr,
-            container: &upstream.container,
             closed: &upstream.closed,
+            ended: &entry.live.ended,
             request: ForRequest {
                 client: ClientInfo {
                     addr: asker.client,
                     authority: &config.site.authority,
-                    https: config.site.origin.starts_with("https:"),
+                    https,
                     request_id: &asker.request_id,
                 },
-                prefix: &prefix,
-                strip: app.prefix == Prefix::Strip,
-                set_headers: &set_headers,
-                set_cookies: &set_cookies,
+                prefix,
+                strip,
+                set_headers: &upstream.headers,
+                set_cookies: &upstream.cookies,
                 own_cookies,
                 strip_authorization: Sessions::owns_authorization(request.headers()),
             },
             response: ForResponse {
-                prefix: &prefix,
-                strip: app.prefix == Prefix::Strip,
+                prefix,
+                strip,
                 origin_authority: &config.site.authority,
-                upstream_authority: &upstream.addr.to_string(),
+                upstream_authority: &upstream.authority,
                 own_cookies,
-                injected_cookies: &set_cookies,
-                https: config.site.origin.starts_with("https:"),
+                injected_cookies: &upstream.cookies,
+                https,
                 frame_ancestors: &config.site.frame_ancestors,
             },
         };
-        let again = visit.clone();
-        let guard = Held::new(upstream, visit, &asker.request_id);
+        let guard = Held::new(upstream, visit, &entry.live, &asker.request_id);
         let error = match self.pool.send(request, to, guard).await {
             Ok(response) => return Ok(response),
+            Err(ForwardError::Ended) => {
+                let reason = Reason::Ended;
+                return Err(Refusal::NoSession(Denied::Refused { reason }));
+            }
             Err(error) => error,
         };
         if error.is_unreachable() {
             self.shared.workspaces.suspect(upstream);
-            if asker.navigation {
+            if let Some((path, visit)) = again {
                 // A person sees it start again rather than fail.
-                self.reach(asker, || path.clone(), target, entry, &again)
+                self.reach(asker, || path.clone(), target, entry, &visit)
                     .await?;
                 return Ok(reply::see_other(&path));
             }
         }
         Err(Refusal::Forward(target.clone(), error))
     }
-}
-
-/// The app's own headers, filled in.
-fn headers(app: &App, fill: impl Fn(&str) -> String) -> Vec<(HeaderName, HeaderValue)> {
-    let filled = app.headers.iter().filter_map(|(name, value)| {
-        let name = HeaderName::try_from(name).ok()?;
-        let mut value = HeaderValue::try_from(fill(value)).ok()?;
-        value.set_sensitive(true);
-        Some((name, value))
-    });
-    filled.collect()
 }
 
 fn is_read(method: &Method) -> bool {
@@ -399,6 +422,17 @@ fn path_and_query(uri: &Uri) -> String {
     uri.path_and_query()
         .map(ToString::to_string)
         .unwrap_or_default()
+}
+
+/// Where a person is sent again; programs are not.
+fn again(asker: &Asker, uri: &Uri) -> Option<String> {
+    asker.navigation.then(|| path_and_query(uri))
+}
+
+/// The path in the spelling that was judged, with its query.
+fn respelled(prefix: &str, target: &Target, uri: &Uri) -> String {
+    let query = uri.query().map(|query| format!("?{query}"));
+    format!("{prefix}{}{}", target.rest, query.unwrap_or_default())
 }
 
 /// Puts `path` in place of the one in `uri`, which was judged and is the same, respelled.

@@ -1,6 +1,6 @@
 //! A start as it happens, for the starting page: server-sent events (HTML, section 9.2).
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, header};
@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use super::{Front, answer::Progress};
-use crate::{forward::Body, route::Target, workspace::Phase};
+use crate::{forward::Body, route::Target, session::Entry, workspace::Phase};
 
 /// How often the page hears something although nothing changed, so that it can count seconds
 /// and a proxy in between doesn't take the stream for dead.
@@ -19,19 +19,28 @@ const BEAT: Duration = Duration::from_secs(5);
 /// Longest such a stream lasts; the page asks again.
 const LONGEST: Duration = Duration::from_mins(10);
 
-/// Streams the start of `target`. Starts nothing.
-pub fn stream(front: &Front, target: &Target) -> Response<Body> {
+/// Streams the start of `target` while the session lasts. Starts nothing.
+pub fn stream(front: &Front, target: &Target, entry: &Entry) -> Response<Body> {
     // A few events: the page reads them as fast as they come, or is gone.
     let (events, body) = mpsc::channel(4);
     match front.shared.workspaces.phase(&target.user, &target.app) {
         Some(phases) => {
-            tokio::task::spawn_local(tell(phases, events));
+            let live = Arc::clone(&entry.live);
+            tokio::task::spawn_local(async move {
+                let told = tell(phases, events);
+                live.ended.run_until_cancelled(told).await
+            });
         }
         None => {
             // Nothing is under way: the page finds out what there is by loading itself again.
             let _ = events.try_send(event("ready", &json!({})));
         }
     }
+    self::events(body)
+}
+
+/// An answer of server-sent events.
+pub fn events(body: mpsc::Receiver<Bytes>) -> Response<Body> {
     let mut response = Response::new(Body::events(body));
     let headers = response.headers_mut();
     headers.insert(
@@ -65,6 +74,7 @@ async fn tell(mut phases: watch::Receiver<Phase>, events: mpsc::Sender<Bytes>) {
     }
 }
 
-fn event(name: &str, data: &serde_json::Value) -> Bytes {
+/// One of them.
+pub fn event(name: &str, data: &serde_json::Value) -> Bytes {
     format!("event: {name}\ndata: {data}\n\n").into()
 }

@@ -131,11 +131,13 @@ fn plain(status: StatusCode, content_type: &'static str, body: Body) -> Response
 }
 
 /// Nothing of ours is kept, guessed at, or told to the next site: an address may hold a token.
+/// Of our own address, no more than the origin: with "no-referrer" browsers would call the
+/// origin of our forms `null` (Fetch, "append a request Origin header"), and we refuse those.
 fn private(headers: &mut HeaderMap) {
     for (name, value) in [
         (header::CACHE_CONTROL, "no-store"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
+        (header::REFERRER_POLICY, "strict-origin"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }

@@ -1,9 +1,10 @@
 //! Accepts connections: TLS, HTTP/1.1 and HTTP/2, bounds, and who is on the other side.
 //!
-//! Imports `config`. Promise: the accept loop never waits for a client; every connection has
+//! Imports `config` and `metrics`. Promise: the accept loop never waits for a client; every connection has
 //! a bound on its handshake, its heads and its number; a stop lets requests end in time.
 
 mod bounds;
+mod gather;
 mod tls;
 mod witness;
 
@@ -14,6 +15,7 @@ use std::{
     pin::pin,
     rc::Rc,
     sync::Arc,
+    task::Poll,
     time::Duration,
 };
 
@@ -29,8 +31,10 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::witness::Witnessed;
+use self::{gather::Gathered, witness::Witnessed};
+use crate::metrics::{Meter, Metered};
 pub use bounds::Bounds;
+use bounds::Place;
 pub use tls::{TlsError, server_config};
 
 /// Longest a TLS handshake may take.
@@ -130,6 +134,8 @@ pub struct Service<H> {
     pub handler: Rc<H>,
     /// For [`Door::Https`].
     pub tls: Option<TlsAcceptor>,
+    /// Counts connections and their bytes.
+    pub meter: Arc<Meter>,
     /// How many connections there may be, over all threads.
     pub bounds: Arc<Bounds>,
     /// Cancelled when we should stop.
@@ -168,10 +174,9 @@ pub async fn accept<H: Handler>(bound: Bound, service: Rc<Service<H>>) -> io::Re
         let service = Rc::clone(&service);
         let connections = service.connections.clone();
         connections.spawn_local(async move {
-            if let Err(error) = serve(stream, peer, &service).await {
+            if let Err(error) = serve(stream, peer, place, &service).await {
                 tracing::debug!(client.addr = %addr.ip(), ?error, "connection ended");
             }
-            drop(place);
         });
     }
 }
@@ -181,29 +186,35 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 async fn serve<H: Handler>(
     stream: TcpStream,
     peer: Peer,
+    place: Place,
     service: &Service<H>,
 ) -> Result<(), BoxError> {
     stream.set_nodelay(true)?;
     let socket = SockRef::from(&stream);
     socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(UNACKNOWLEDGED))?;
     socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
+    let stream = Metered::new(stream, &service.meter);
     let (Door::Https, Some(tls)) = (peer.door, &service.tls) else {
-        return http1(stream, peer, service).await;
+        return http1(stream, peer, place, service).await;
     };
     let stream = timeout(HANDSHAKE, tls.accept(stream)).await??;
     if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-        http2(stream, peer, service).await
+        let served = http2(stream, peer, service).await;
+        drop(place);
+        served
     } else {
-        http1(stream, peer, service).await
+        http1(stream, peer, place, service).await
     }
 }
 
 async fn http1<H: Handler>(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: Peer,
+    place: Place,
     service: &Service<H>,
 ) -> Result<(), BoxError> {
-    let (stream, witness) = Witnessed::new(stream);
+    // A connection that became a tunnel keeps its place until that ends.
+    let (stream, witness) = Witnessed::new(stream, place);
     let answer = service_fn(|mut request: Request<Incoming>| {
         witness.restore(request.headers_mut());
         async move { Ok::<_, Infallible>(service.handler.handle(peer, request).await) }
@@ -233,6 +244,7 @@ async fn http2<H: Handler>(
         let handler = Rc::clone(&handler);
         async move { Ok::<_, Infallible>(handler.handle(peer, request).await) }
     });
+    let (stream, sender) = Gathered::new(stream);
     let connection = conn::http2::Builder::new(ThisThread)
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS)
@@ -245,11 +257,22 @@ async fn http2<H: Handler>(
         .enable_connect_protocol()
         .serve_connection(TokioIo::new(stream), answer);
     let mut connection = pin!(connection);
-    tokio::select! {
-        ended = connection.as_mut() => return Ok(ended?),
-        () = service.stop.cancelled() => connection.as_mut().graceful_shutdown(),
-    }
-    Ok(connection.await?)
+    let mut stopped = pin!(service.stop.cancelled());
+    let mut stopping = false;
+    std::future::poll_fn(move |cx| {
+        if !stopping && stopped.as_mut().poll(cx).is_ready() {
+            stopping = true;
+            connection.as_mut().graceful_shutdown();
+        }
+        let ended = connection.as_mut().poll(cx);
+        // Everything that was said in this turn, at once.
+        match sender.poll_send(cx) {
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
+            Poll::Ready(Ok(())) | Poll::Pending => {}
+        }
+        ended.map_err(Into::into)
+    })
+    .await
 }
 
 /// Spawns the streams of an HTTP/2 connection on the thread that owns it.

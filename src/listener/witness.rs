@@ -16,6 +16,8 @@ use std::{
 use http::{HeaderMap, HeaderValue, header};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::bounds::Place;
+
 /// Longest line followed; hyper refuses longer heads.
 const LONGEST_LINE: usize = super::HEAD_BYTES;
 /// Most requests read ahead of their answers; hyper answers one after the other.
@@ -108,8 +110,13 @@ impl Seen {
                 Part::Head { .. } | Part::Size | Part::Trailers => {
                     let end = bytes.iter().position(|byte| *byte == b'\n');
                     let (now, later) = bytes.split_at(end.map_or(bytes.len(), |end| end + 1));
-                    self.line.extend_from_slice(now);
                     bytes = later;
+                    if end.is_some() && self.line.is_empty() {
+                        // Nearly always a line comes whole.
+                        self.part = self.follow(now.trim_ascii_end());
+                        continue;
+                    }
+                    self.line.extend_from_slice(now);
                     if end.is_some() {
                         let line = std::mem::take(&mut self.line);
                         self.part = self.follow(line.trim_ascii_end());
@@ -141,6 +148,14 @@ impl Seen {
                     Some(length) => Part::Body(length),
                 }
             }
+            // No other name begins like the two that matter.
+            Part::Head {
+                length, chunked, ..
+            } if !matches!(line[0], b'c' | b'C' | b't' | b'T' | b' ' | b'\t') => Part::Head {
+                begun: true,
+                length,
+                chunked,
+            },
             Part::Head {
                 length, chunked, ..
             } => {
@@ -190,15 +205,18 @@ impl Seen {
 pub struct Witnessed<S> {
     stream: S,
     witness: Witness,
+    /// Given back with the stream.
+    _place: Place,
 }
 
 impl<S> Witnessed<S> {
-    /// Watches `stream`.
-    pub fn new(stream: S) -> (Self, Witness) {
+    /// Watches `stream`, which has this place.
+    pub fn new(stream: S, place: Place) -> (Self, Witness) {
         let witness = Witness::default();
         let watched = Self {
             stream,
             witness: witness.clone(),
+            _place: place,
         };
         (watched, witness)
     }

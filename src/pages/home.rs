@@ -10,6 +10,18 @@ use super::{Html, render};
 pub struct Home<'a> {
     /// Whose it is.
     pub user: &'a str,
+    /// Something that was just done, as a sentence.
+    pub notice: Option<&'a str>,
+    /// The URL where [`live`] is told anew, as server-sent events.
+    pub events: &'a str,
+    /// What changes while the page is open.
+    pub live: Live<'a>,
+}
+
+/// What changes while the page is open.
+#[derive(Clone, Debug, Template)]
+#[template(path = "live.html", config = "src/pages/askama.toml")]
+pub struct Live<'a> {
     /// The workspace's state in a word: `absent`, `stopped`, `starting`, `running`, `stopping`,
     /// `paused` or `failed`.
     pub state: &'a str,
@@ -17,18 +29,14 @@ pub struct Home<'a> {
     pub state_sentence: String,
     /// What can be opened.
     pub apps: Vec<HomeApp<'a>>,
-    /// How many connections are open.
-    pub open: usize,
-    /// How much more quiet ends it, in words: `27 minutes`.
-    pub stops_in: Option<String>,
-    /// Whether that is so near that it should be said aloud.
-    pub about_to_stop: bool,
-    /// Whether the next start makes the container anew.
-    pub update_pending: bool,
+    /// In how long it will be stopped, in words, if that is to be said aloud: `4 minutes`.
+    pub about_to_stop: Option<String>,
+    /// What the workspace uses.
+    pub gauges: Vec<Gauge>,
+    /// What else there is to know of it.
+    pub facts: Vec<Fact>,
     /// Whether there is anything to stop.
     pub can_stop: bool,
-    /// Something that was just done, as a sentence.
-    pub notice: Option<&'a str>,
 }
 
 /// An app on the home page.
@@ -42,12 +50,41 @@ pub struct HomeApp<'a> {
     pub up: bool,
 }
 
+/// How much is used of something.
+#[derive(Clone, Debug)]
+pub struct Gauge {
+    /// Of what: `Memory`.
+    pub label: &'static str,
+    /// How much: `1.2 GB`.
+    pub value: String,
+    /// Out of what: `of 8 GB`; may be empty.
+    pub of: String,
+    /// The same in percent, if there is a limit.
+    pub percent: Option<u8>,
+}
+
+/// Something to know.
+#[derive(Clone, Debug)]
+pub struct Fact {
+    /// About what, in a word or two.
+    pub label: &'static str,
+    /// What, in a few words.
+    pub text: String,
+    /// Less important words after it.
+    pub more: Option<String>,
+}
+
 /// A user's own page.
 pub fn home(page: &Home<'_>) -> Html {
     render(page)
 }
 
-impl Home<'_> {
+/// The part of the page that changes, as it is now; the script puts it in place of the old one.
+pub fn live(part: &Live<'_>) -> Html {
+    render(part)
+}
+
+impl Live<'_> {
     /// The state as people say it.
     fn word(&self) -> &str {
         match self.state {
@@ -73,40 +110,28 @@ mod tests {
 
     #[test]
     fn every_state_has_a_word_and_a_colour() {
-        for (state, shown) in [
-            ("absent", r#"is-off" data-fresh><span class="word">new<"#),
-            (
-                "stopped",
-                r#"is-off" data-fresh><span class="word">stopped<"#,
-            ),
-            (
-                "starting",
-                r#"is-wait" data-fresh><span class="word">starting<"#,
-            ),
-            (
-                "running",
-                r#"is-good" data-fresh><span class="word">running<"#,
-            ),
-            ("failed", r#"is-bad" data-fresh><span class="word">failed<"#),
-            (
-                "unheard-of",
-                r#"is-off" data-fresh><span class="word">unheard-of<"#,
-            ),
+        for (state, tone, word) in [
+            ("absent", "is-off", "new"),
+            ("stopped", "is-off", "stopped"),
+            ("starting", "is-wait", "starting"),
+            ("running", "is-good", "running"),
+            ("failed", "is-bad", "failed"),
+            ("unheard-of", "is-off", "unheard-of"),
         ] {
-            let page = home(&Home {
-                user: "ann",
+            let part = Live {
                 state,
                 state_sentence: String::new(),
                 apps: Vec::new(),
-                open: 0,
-                stops_in: None,
-                about_to_stop: true,
-                update_pending: false,
+                about_to_stop: None,
+                gauges: Vec::new(),
+                facts: Vec::new(),
                 can_stop: false,
-                notice: None,
-            });
-            assert!(page.contains(shown), "{page}");
-            assert!(!page.contains("/_vestibule/stop"), "{page}");
+            };
+            let text = live(&part);
+            let shown =
+                format!(r#"<p class="state {tone}" aria-live="polite"><span class="word">{word}<"#);
+            assert!(text.contains(&shown), "{text}");
+            assert!(!text.contains("/_vestibule/stop"), "{text}");
         }
     }
 }

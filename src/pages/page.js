@@ -1,6 +1,6 @@
 "use strict";
 /* What pages do beyond HTML: the starting page tells how far the start has come and goes on, the
-   failure page counts down, the home page doesn't grow old. Every page works without this file. */
+   failure page counts down, the home page tells what is now. Every page works without this file. */
 
 const byId = (id) => document.getElementById(id);
 const plural = (count, one, more) => `${count} ${count === 1 ? one : more}`;
@@ -80,6 +80,58 @@ function follow(start) {
   }, 1000);
 }
 
+/* Makes `old` what `now` is, and touches nothing that is so already: what has the focus keeps it,
+   and a screen reader hears only what changed. */
+function become(old, now) {
+  if (old.nodeName !== now.nodeName) return void old.replaceWith(now);
+  if (old.nodeType === Node.TEXT_NODE) {
+    if (old.data !== now.data) old.data = now.data;
+    return;
+  }
+  for (const { name } of [...old.attributes]) if (!now.hasAttribute(name)) old.removeAttribute(name);
+  for (const { name, value } of now.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+  const [were, are] = [[...old.childNodes], [...now.childNodes]];
+  for (const node of were.slice(are.length)) node.remove();
+  are.forEach((node, at) => (at < were.length ? become(were[at], node) : old.append(node)));
+}
+
+/* Keeps the home page as things are, as long as anybody can see it. */
+function watch(live) {
+  let [events, timer] = [null, 0];
+  const look = () => {
+    events?.close();
+    if (document.visibilityState !== "visible") return;
+    events = new EventSource(live.dataset.events);
+    events.addEventListener("open", () => {
+      clearTimeout(timer);
+      byId("lost").hidden = true;
+    });
+    events.addEventListener("live", (event) => {
+      const page = new DOMParser().parseFromString(JSON.parse(event.data), "text/html");
+      const now = live.cloneNode(false);
+      now.append(...page.body.childNodes);
+      become(live, now);
+    });
+    events.addEventListener("error", () => {
+      clearTimeout(timer);
+      if (events.readyState === EventSource.CONNECTING) {
+        timer = setTimeout(() => (byId("lost").hidden = false), 6000);
+      } else {
+        again();
+      }
+    });
+  };
+  /* Refused. Without a session, the page itself knows what to do; whatever else it is may pass. */
+  const again = async () => {
+    const answer = await fetch("/", { cache: "no-store" }).catch(() => null);
+    if (answer?.status === 401) return location.reload();
+    byId("lost").hidden = false;
+    timer = setTimeout(look, 5000);
+  };
+  document.addEventListener("visibilitychange", look);
+  look();
+}
+
 /* Counts down to when another try makes sense. The button works at any time. */
 function countDown(retry) {
   const words = retry.lastChild;
@@ -105,6 +157,7 @@ function keepFragment(link) {
   });
 }
 
+if (byId("live")) watch(byId("live"));
 if (byId("start")) follow(byId("start"));
 if (byId("retry")) countDown(byId("retry"));
 if (byId("again")) keepFragment(byId("again"));

@@ -18,6 +18,17 @@ fn every_page(text: &str) -> Vec<Html> {
         href: text.to_owned(),
         up: true,
     };
+    let gauge = Gauge {
+        label: "Memory",
+        value: text.to_owned(),
+        of: text.to_owned(),
+        percent: Some(100),
+    };
+    let fact = Fact {
+        label: "Stops",
+        text: text.to_owned(),
+        more: Some(text.to_owned()),
+    };
     vec![
         starting(&Starting {
             app_title: text,
@@ -49,15 +60,17 @@ fn every_page(text: &str) -> Vec<Html> {
         }),
         home(&Home {
             user: text,
-            state: text,
-            state_sentence: text.to_owned(),
-            apps: vec![app],
-            open: 2,
-            stops_in: Some(text.to_owned()),
-            about_to_stop: true,
-            update_pending: true,
-            can_stop: true,
             notice: Some(text),
+            events: text,
+            live: Live {
+                state: text,
+                state_sentence: text.to_owned(),
+                apps: vec![app],
+                about_to_stop: Some(text.to_owned()),
+                gauges: vec![gauge],
+                facts: vec![fact],
+                can_stop: true,
+            },
         }),
     ]
 }

@@ -16,8 +16,9 @@ use crate::{
 pub(super) const LEEWAY: u64 = 30;
 /// Longest life of a hand-off token, in seconds.
 pub(super) const HANDOFF_SECONDS: u64 = 60;
-/// Longest session, whatever its token says: no timer has to wait until the year 2^64.
-const LONGEST_SESSION: Duration = Duration::from_hours(30 * 24);
+/// Longest session, whatever its token says: a revocation has an end, and no timer has to wait
+/// until the year 2^64.
+pub(super) const LONGEST_SESSION: Duration = Duration::from_hours(30 * 24);
 /// Longest text of an id, in bytes: enough for any UUID or digest, and small in a cookie.
 const MAX_ID: usize = 128;
 /// Most apps a token may grant, so that our cookie stays below the 4 KiB browsers keep.
@@ -30,12 +31,27 @@ pub struct Claims {
     pub user: Username,
     /// Names the session: the token's `sid`, else its `jti`, else the head of its hash.
     pub session: String,
-    /// When the session ends; at most 30 days from when the token was checked.
+    /// The token's `jti`; of a cookie of ours, the one of the hand-off it began by.
+    pub token: Option<String>,
+    /// When the token was issued.
+    pub issued: Issued,
+    /// When the session ends; at most 30 days after the token was issued.
     pub expires: SystemTime,
     /// The user's id in the web application, a number or a text there.
     pub uid: Option<String>,
     /// The apps that may be entered; `None`: all.
     pub apps: Option<Vec<AppName>>,
+}
+
+/// What tells a token from before a revocation from one after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Issued {
+    /// By the clock of whoever signed it, in milliseconds since 1970; a time in whole seconds is
+    /// their beginning, so that in doubt a token is an old one.
+    At(u64),
+    /// By us, or on a login that we began, when the last revocation had this number: exact,
+    /// whatever the clocks do.
+    After(u64),
 }
 
 /// What a verified hand-off token says.
@@ -68,7 +84,8 @@ impl Rules {
         }
     }
 
-    /// The claims of a session token with this hash.
+    /// The claims of a session token with this hash. It must say when it was issued: a
+    /// revocation could not tell old from new without.
     pub fn session(
         &self,
         payload: &Object,
@@ -76,12 +93,22 @@ impl Rules {
         now: SystemTime,
     ) -> Result<Claims, Reason> {
         self.is_for_us(payload, unix(now))?;
+        let issued = millis(payload, "iat")?.ok_or(Reason::Missing("iat"))?;
         let end = number(payload, "exp")?.ok_or(Reason::Missing("exp"))?;
-        let session = match (text(payload, "sid")?, text(payload, "jti")?) {
-            (Some(id), _) | (None, Some(id)) => id,
-            (None, None) => hex(&hash[..16]),
-        };
-        claims(payload, session, ends(end, LONGEST_SESSION, now)?)
+        let latest = (issued / 1000).saturating_add(LONGEST_SESSION.as_secs());
+        let token = text(payload, "jti")?;
+        let session = text(payload, "sid")?.or_else(|| token.clone());
+        let session = session.unwrap_or_else(|| hex(&hash[..16]));
+        let expires = ends(end.min(latest), LONGEST_SESSION, now)?;
+        claims(payload, session, token, Issued::At(issued), expires)
+    }
+
+    /// The claims of our own cookie.
+    pub fn cookie(&self, payload: &Object, hash: &[u8], now: SystemTime) -> Result<Claims, Reason> {
+        let after = number(payload, "after")?.ok_or(Reason::Missing("after"))?;
+        let issued = Issued::After(after);
+        self.session(payload, hash, now)
+            .map(|claims| Claims { issued, ..claims })
     }
 
     /// The claims of a hand-off token that may begin a session of at most `lifetime`.
@@ -105,8 +132,10 @@ impl Rules {
         let session = text(payload, "sid")?.unwrap_or_else(|| id.clone());
         let session_end = number(payload, "session_exp")?.unwrap_or(u64::MAX);
         let expires = ends(session_end, lifetime.min(LONGEST_SESSION), now)?;
+        let token = Some(id.clone());
+        let at = Issued::At(issued.saturating_mul(1000));
         Ok(HandoffClaims {
-            claims: claims(payload, session, expires)?,
+            claims: claims(payload, session, token, at, expires)?,
             id,
             issued,
             ends: ends_at,
@@ -144,7 +173,13 @@ impl Rules {
 }
 
 /// The claims that all kinds of tokens share.
-fn claims(payload: &Object, session: String, expires: SystemTime) -> Result<Claims, Reason> {
+fn claims(
+    payload: &Object,
+    session: String,
+    token: Option<String>,
+    issued: Issued,
+    expires: SystemTime,
+) -> Result<Claims, Reason> {
     let Value::String(user) = payload.get("sub").ok_or(Reason::Missing("sub"))? else {
         return Err(Reason::IllFormed("sub"));
     };
@@ -155,6 +190,8 @@ fn claims(payload: &Object, session: String, expires: SystemTime) -> Result<Clai
     Ok(Claims {
         user: Username::parse(user).map_err(|_| Reason::IllFormed("sub"))?,
         session,
+        token,
+        issued,
         expires,
         uid,
         apps: apps(payload)?,
@@ -183,14 +220,25 @@ fn ends(end: u64, longest: Duration, now: SystemTime) -> Result<SystemTime, Reas
     Ok(UNIX_EPOCH + end)
 }
 
-/// A `NumericDate` (RFC 7519 2): a JSON number, whole or not, from 0 to 2^64 - 1.
+/// A `NumericDate` (RFC 7519 2) in seconds: a JSON number, whole or not, from 0 to 2^64 - 1.
 fn number(payload: &Object, name: &'static str) -> Result<Option<u64>, Reason> {
+    date(payload, name).map(|date| date.map(|date| date.as_secs()))
+}
+
+/// The same in milliseconds.
+fn millis(payload: &Object, name: &'static str) -> Result<Option<u64>, Reason> {
+    let millis = |date: Duration| u64::try_from(date.as_millis()).unwrap_or(u64::MAX);
+    date(payload, name).map(|date| date.map(millis))
+}
+
+fn date(payload: &Object, name: &'static str) -> Result<Option<Duration>, Reason> {
     let Some(value) = payload.get(name) else {
         return Ok(None);
     };
-    let float = |value: f64| Some(Duration::try_from_secs_f64(value).ok()?.as_secs());
-    let seconds = value.as_u64().or_else(|| value.as_f64().and_then(float));
-    seconds.map(Some).ok_or(Reason::IllFormed(name))
+    let float = |value: f64| Duration::try_from_secs_f64(value).ok();
+    let whole = value.as_u64().map(Duration::from_secs);
+    let date = whole.or_else(|| value.as_f64().and_then(float));
+    date.map(Some).ok_or(Reason::IllFormed(name))
 }
 
 /// A text of 1 to 128 bytes without control characters, fit for a log line or an environment.

@@ -17,6 +17,36 @@ pub enum Denied {
     },
 }
 
+impl Denied {
+    /// A stable word for metrics and the audit log.
+    pub fn as_str(&self) -> &'static str {
+        let Self::Refused { reason } = self else {
+            return "no_session";
+        };
+        match reason {
+            Reason::Malformed => "malformed",
+            Reason::TooLong => "too_long",
+            Reason::Extension => "extension",
+            Reason::Kind => "kind",
+            Reason::UnknownKey => "unknown_key",
+            Reason::Algorithm => "algorithm",
+            Reason::Signature => "signature",
+            Reason::Missing(_) => "claim_missing",
+            Reason::IllFormed(_) => "claim_ill_formed",
+            Reason::Expired => "expired",
+            Reason::NotYetValid => "not_yet_valid",
+            Reason::Audience => "audience",
+            Reason::Issuer => "issuer",
+            Reason::LivesTooLong => "lives_too_long",
+            Reason::Used => "used",
+            Reason::OtherBrowser => "other_browser",
+            Reason::TooMany => "too_many",
+            Reason::Revoked => "revoked",
+            Reason::Ended => "ended",
+        }
+    }
+}
+
 /// What is wrong with a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Reason {
@@ -50,6 +80,12 @@ pub enum Reason {
     /// Its time is over.
     #[error("the token has expired")]
     Expired,
+    /// It, its session or its user was revoked, or logged out.
+    #[error("the session was revoked or logged out")]
+    Revoked,
+    /// Its session ended while the request was under way.
+    #[error("the session has ended")]
+    Ended,
     /// Its time has not come.
     #[error("the token is not valid yet; the clocks of the two servers may differ")]
     NotYetValid,

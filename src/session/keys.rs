@@ -1,6 +1,8 @@
 //! Keys that tokens are checked and signed with. One key has one algorithm (RFC 8725 3.1), so
 //! that no token can choose how it is checked.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use aws_lc_rs::{
     encoding::AsDer as _,
     rsa,
@@ -53,6 +55,7 @@ pub(super) struct VerifyingKey {
     id: Option<String>,
     algorithm: Algorithm,
     key: DecodingKey,
+    withdrawn: AtomicBool,
 }
 
 impl VerifyingKey {
@@ -66,6 +69,7 @@ impl VerifyingKey {
             id: key.id.clone(),
             algorithm: key.algorithm,
             key: decoding,
+            withdrawn: AtomicBool::new(false),
         })
     }
 
@@ -80,7 +84,34 @@ impl VerifyingKey {
             id: None,
             algorithm: Algorithm::Hs256,
             key: DecodingKey::from_secret(secret.expose()),
+            withdrawn: AtomicBool::new(false),
         })
+    }
+
+    /// A public key as bytes of the form that this algorithm takes, already judged.
+    pub fn public(id: Option<String>, algorithm: Algorithm, key: DecodingKey) -> Self {
+        Self {
+            id,
+            algorithm,
+            key,
+            withdrawn: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether it is the same key for the same tokens.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let bytes = |key: &Self| key.key.try_get_as_bytes().ok().map(<[u8]>::to_vec);
+        self.id == other.id && self.algorithm == other.algorithm && bytes(self) == bytes(other)
+    }
+
+    /// Its owner no longer uses it: what it once proved is proved no more.
+    pub fn withdraw(&self) {
+        self.withdrawn.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether it was withdrawn.
+    pub fn is_withdrawn(&self) -> bool {
+        self.withdrawn.load(Ordering::SeqCst)
     }
 
     /// The `kid` of tokens it checks.

@@ -2,16 +2,18 @@
 //!
 //! Imports `config`, `names` and `secret`. Promise: nobody is let in without a token that was
 //! signed by a configured key (or, for our own cookie, by our own key) for this audience and
-//! this purpose and that has not ended; a hand-off lets one browser in once. Nothing here waits
-//! for anything, and a token seen before costs one hash and one look-up. No token is ever part
-//! of an error.
+//! this purpose and that has neither ended nor been revoked; a hand-off lets one browser in
+//! once. Whoever holds a [`Live`] is told of its end within a second. A token seen before costs
+//! one hash and one look-up. No token is ever part of an error.
 
 mod claims;
 mod cookie;
 mod denied;
+mod jwks;
 mod keys;
 mod memory;
 mod next;
+mod revocations;
 mod sign;
 pub mod state;
 #[cfg(test)]
@@ -19,31 +21,42 @@ mod tests;
 mod token;
 
 use std::{
+    collections::HashSet,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
+use arc_swap::ArcSwap;
 use http::{HeaderMap, HeaderValue};
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
 
-pub use self::{
-    claims::Claims,
-    cookie::{StateError, cookie_key},
-    denied::{Denied, Reason},
-    keys::KeyError,
-    next::safe_next,
-    sign::{SignError, TokenKind, sign},
-};
 use self::{
     claims::Rules,
     cookie::{SESSION_COOKIE, STATE_COOKIE},
+    jwks::Jwks,
     keys::VerifyingKey,
     memory::{Memory, UsedIds},
+};
+pub use self::{
+    claims::{Claims, Issued},
+    cookie::{StateError, cookie_key},
+    denied::{Denied, Reason},
+    jwks::JwksStatus,
+    keys::KeyError,
+    memory::Live,
+    next::safe_next,
+    revocations::{NoSuchRevocation, Revocation, Revocations, RevocationsError},
+    sign::{SignError, TokenKind, sign},
 };
 use crate::{config, secret::Secret};
 
 /// How many tokens of one kind a request may offer before the rest is ignored: enough for
 /// leftovers, too few to have us check signatures all day.
 const MAX_OFFERED: usize = 16;
+/// How often we look for sessions that have come to their end. It is the clock on the wall that
+/// says so, which may jump; so nobody waits for that moment itself.
+const LOOK_FOR_ENDS: Duration = Duration::from_millis(250);
 
 /// What proved who the request is from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,10 +72,17 @@ pub enum Credential {
 /// A request whose sender is known.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// Who it is. The memory of verified tokens holds the same claims.
-    pub claims: Arc<Claims>,
+    /// The session it is part of. The memory of verified tokens holds the same.
+    pub live: Arc<Live>,
     /// How we know.
     pub by: Credential,
+}
+
+impl Entry {
+    /// Who it is.
+    pub fn claims(&self) -> &Claims {
+        &self.live.claims
+    }
 }
 
 /// What became of a hand-off token that is good in itself.
@@ -70,23 +90,28 @@ pub struct Entry {
 pub enum Handoff {
     /// This browser began the login and may have a session now.
     Login(Arc<Claims>),
-    /// It may be somebody else's link, or a token already used before a restart: send the
-    /// browser once through the login page. The token is not used up.
+    /// It may be somebody else's link, a token already used before a restart, or one from
+    /// before a revocation: send the browser once through the login page. The token is not
+    /// used up.
     NeedsState,
 }
 
 /// Decides who a request is from. Shared by all threads.
 #[derive(Debug)]
 pub struct Sessions {
-    web_keys: Vec<VerifyingKey>,
+    /// The configured keys, and after them those of the key set.
+    web_keys: ArcSwap<Vec<Arc<VerifyingKey>>>,
+    configured: usize,
+    jwks: Option<Jwks>,
     cookie_key: Secret,
-    cookie_keys: [VerifyingKey; 1],
+    cookie_keys: [Arc<VerifyingKey>; 1],
     rules: Rules,
     cookie_rules: Rules,
     lifetime: Duration,
     shared_cookie: Option<String>,
     cookie_names: Vec<String>,
     remembered: Memory,
+    revocations: Revocations,
     used: UsedIds,
     started: SystemTime,
 }
@@ -96,23 +121,30 @@ impl Sessions {
     ///
     /// # Errors
     /// [`KeyError`] for a key that is too short, unreadable or not of its algorithm.
-    pub fn new(config: &config::Session, cookie_key: Secret) -> Result<Self, KeyError> {
-        Self::new_at(config, cookie_key, SystemTime::now())
+    pub fn new(
+        config: &config::Session,
+        cookie_key: Secret,
+        revocations: Revocations,
+    ) -> Result<Self, KeyError> {
+        Self::new_at(config, cookie_key, revocations, SystemTime::now())
     }
 
     fn new_at(
         config: &config::Session,
         cookie_key: Secret,
+        revocations: Revocations,
         started: SystemTime,
     ) -> Result<Self, KeyError> {
         let mut web_keys = Vec::with_capacity(config.keys.len());
         for (index, key) in config.keys.iter().enumerate() {
-            web_keys.push(VerifyingKey::new(key, index)?);
+            web_keys.push(Arc::new(VerifyingKey::new(key, index)?));
         }
         let own = [SESSION_COOKIE, STATE_COOKIE].map(str::to_owned);
         Ok(Self {
-            web_keys,
-            cookie_keys: [VerifyingKey::for_our_cookie(&cookie_key)?],
+            configured: web_keys.len(),
+            web_keys: ArcSwap::from_pointee(web_keys),
+            jwks: config.jwks_url.clone().map(Jwks::new),
+            cookie_keys: [Arc::new(VerifyingKey::for_our_cookie(&cookie_key)?)],
             cookie_key,
             rules: Rules::new(&config.audience, config.issuer.as_deref()),
             cookie_rules: Rules::new(&config.audience, None),
@@ -123,6 +155,7 @@ impl Sessions {
                 .collect(),
             shared_cookie: config.shared_cookie.clone(),
             remembered: Memory::new(),
+            revocations,
             used: UsedIds::new(),
             started,
         })
@@ -133,7 +166,7 @@ impl Sessions {
     ///
     /// # Errors
     /// [`Denied::NoSession`] if nothing was offered, else why the first thing offered was
-    /// refused.
+    /// refused, or [`Reason::UnknownKey`] if that is so of any: see [`Sessions::learn_keys`].
     pub fn authenticate(&self, headers: &HeaderMap) -> Result<Entry, Denied> {
         self.authenticate_at(headers, SystemTime::now())
     }
@@ -151,74 +184,206 @@ impl Sessions {
             .map(|token| (Credential::Bearer, token));
         let mut first_reason = None;
         for (by, token) in own.chain(shared).chain(bearer) {
-            match self.claims_of(token, by, now) {
-                Ok(claims) => return Ok(Entry { claims, by }),
+            match self.session_of(token, by, now) {
+                Ok(live) => return Ok(Entry { live, by }),
+                Err(Reason::UnknownKey) => first_reason = Some(Reason::UnknownKey),
                 Err(reason) => first_reason = first_reason.or(Some(reason)),
             }
         }
         Err(first_reason.map_or(Denied::NoSession, |reason| Denied::Refused { reason }))
     }
 
-    /// The claims of a session token, from memory or checked now.
-    fn claims_of(
+    /// The session of a token, from memory or checked now.
+    fn session_of(
         &self,
         token: &str,
         by: Credential,
         now: SystemTime,
-    ) -> Result<Arc<Claims>, Reason> {
-        let (typ, keys, rules) = match by {
-            Credential::Cookie => (token::COOKIE, &self.cookie_keys[..], &self.cookie_rules),
-            Credential::SharedCookie | Credential::Bearer => {
-                (token::SESSION, &self.web_keys[..], &self.rules)
-            }
+    ) -> Result<Arc<Live>, Reason> {
+        let typ = match by {
+            Credential::Cookie => token::COOKIE,
+            Credential::SharedCookie | Credential::Bearer => token::SESSION,
         };
         if token.len() > denied::MAX_LENGTH {
             return Err(Reason::TooLong);
         }
         let hash = memory::hash(typ, token);
-        if let Some(claims) = self.remembered.find(&hash, now) {
-            return Ok(claims);
+        if let Some(live) = self.remembered.find(&hash, now) {
+            return Ok(live);
         }
-        let payload = token::open(token, typ, keys)?;
-        let claims = Arc::new(rules.session(&payload, &hash, now)?);
-        self.remembered.keep(hash, Arc::clone(&claims), now);
-        Ok(claims)
+        let (claims, key) = if by == Credential::Cookie {
+            let (payload, key) = token::open(token, typ, &self.cookie_keys)?;
+            (self.cookie_rules.cookie(&payload, &hash, now)?, key)
+        } else {
+            let (payload, key) = token::open(token, typ, &self.web_keys.load())?;
+            (self.rules.session(&payload, &hash, now)?, key)
+        };
+        if self.revocations.hits(&claims) {
+            return Err(Reason::Revoked);
+        }
+        let live = self.remembered.keep(hash, claims, key);
+        // A revocation between these lines did not find it in the memory yet.
+        if self.is_over(&live) {
+            end(&self
+                .remembered
+                .take_if(|other| std::ptr::eq(other, &raw const *live)));
+            return Err(Reason::Revoked);
+        }
+        Ok(live)
+    }
+
+    /// Whether what let a session begin is no longer so.
+    fn is_over(&self, live: &Live) -> bool {
+        live.key.is_withdrawn() || self.revocations.hits(&live.claims)
     }
 
     /// Checks a hand-off token and uses it up: of any number of tries at once, one succeeds.
     ///
-    /// `browser_state` is the browser's own nonce ([`state::nonce_of`]). Only a token that
-    /// names it can log this browser in, so nobody else's link can (login cross-site request
-    /// forgery, RFC 9700 4.7). A token from before this process began counts as one without a
-    /// state, since whether it was used is no longer known; its time has a resolution of a second.
+    /// `nonce` is the browser's own ([`state::nonce_of`]). Only a token that names it can log
+    /// this browser in, so nobody else's link can (login cross-site request forgery, RFC 9700
+    /// 4.7). A token from before this process began counts as one without a state, since whether
+    /// it was used is no longer known; its time has a resolution of a second. So does one whose
+    /// login began before a revocation that hits it.
     ///
     /// # Errors
     /// [`Denied::Refused`] for a token that is forged, out of date, used or another browser's.
-    pub fn handoff(&self, token: &str, browser_state: Option<&str>) -> Result<Handoff, Denied> {
-        self.handoff_at(token, browser_state, SystemTime::now())
+    pub fn handoff(&self, token: &str, nonce: Option<&str>) -> Result<Handoff, Denied> {
+        self.handoff_at(token, nonce, SystemTime::now())
             .map_err(|reason| Denied::Refused { reason })
     }
 
     fn handoff_at(
         &self,
         token: &str,
-        browser_state: Option<&str>,
+        nonce: Option<&str>,
         now: SystemTime,
     ) -> Result<Handoff, Reason> {
-        let payload = token::open(token, token::HANDOFF, &self.web_keys)?;
+        let (payload, _) = token::open(token, token::HANDOFF, &self.web_keys.load())?;
         let handoff = self.rules.handoff(&payload, self.lifetime, now)?;
         let Some(state) = handoff.state else {
             return Ok(Handoff::NeedsState);
         };
-        if browser_state != Some(state.as_str()) {
+        let state = state::open(&state, &self.cookie_key);
+        let (asked_by, number) = state.ok_or(Reason::OtherBrowser)?;
+        if nonce != Some(asked_by) {
             return Err(Reason::OtherBrowser);
         }
-        if handoff.issued < claims::unix(self.started) {
+        let claims = Claims {
+            issued: Issued::After(number),
+            ..handoff.claims
+        };
+        if handoff.issued < claims::unix(self.started) || self.revocations.hits(&claims) {
             return Ok(Handoff::NeedsState);
         }
         self.used
             .take(handoff.id, handoff.ends, claims::unix(now))?;
-        Ok(Handoff::Login(Arc::new(handoff.claims)))
+        Ok(Handoff::Login(Arc::new(claims)))
+    }
+
+    /// Whether to ask once more: the refused token names a key that was not known, and the web
+    /// application's key set was fetched anew. Waits for that a few seconds, and does so at most
+    /// once in half a minute, since any stranger can name a key.
+    pub async fn learn_keys(&self, denied: &Denied) -> bool {
+        let reason = Reason::UnknownKey;
+        match &self.jwks {
+            Some(jwks) if *denied == Denied::Refused { reason } => jwks.refetch().await,
+            _ => false,
+        }
+    }
+
+    /// How it stands with the web application's key set, if there is one.
+    pub fn jwks(&self) -> Option<JwksStatus> {
+        self.jwks.as_ref().map(Jwks::status)
+    }
+
+    /// Takes the keys of the key set in place of those it held before. What was signed with one
+    /// that is gone is proved no more.
+    fn take_keys(&self, fetched: Vec<Arc<VerifyingKey>>) {
+        let before = self.web_keys.load();
+        let (configured, old) = before.split_at(self.configured);
+        // A key that stays is the same one for those who came by it.
+        let fetched = fetched.into_iter().map(|key| {
+            let known = old.iter().find(|old| old.is_same(&key));
+            known.map_or(key, Arc::clone)
+        });
+        let keys: Vec<_> = configured.iter().cloned().chain(fetched).collect();
+        let is_gone = |old: &&Arc<VerifyingKey>| !keys.iter().any(|key| Arc::ptr_eq(key, old));
+        let gone: Vec<_> = old.iter().filter(is_gone).cloned().collect();
+        self.web_keys.store(Arc::new(keys));
+        if !gone.is_empty() {
+            for key in &gone {
+                key.withdraw();
+            }
+            end(&self.remembered.take_if(|live| live.key.is_withdrawn()));
+        }
+    }
+
+    /// Begins a login, or goes on with the one this browser began.
+    ///
+    /// # Errors
+    /// [`state::Loop`] if it was sent to log in too often.
+    pub fn begin_login(&self, headers: &HeaderMap) -> Result<state::Begun, state::Loop> {
+        state::begin(headers, &self.cookie_key, self.revocations.number())
+    }
+
+    /// Ends what `what` names, for good: tokens from before are refused until they have all
+    /// expired, also after a restart. Blocks for a write to disk. Returns how many live sessions
+    /// it ended.
+    ///
+    /// # Errors
+    /// [`RevocationsError::Write`]: it counts, but would be forgotten by a restart.
+    pub fn revoke(&self, what: Revocation) -> Result<usize, RevocationsError> {
+        let (kind, id) = (what.kind(), what.id().to_owned());
+        let now = SystemTime::now();
+        let ended = self.revoke_at(what, None, now);
+        tracing::info!(target: "audit", event = "revoke", kind, id, ended);
+        self.revocations.save(now)?;
+        Ok(ended)
+    }
+
+    /// Ends a session because its user says so. Blocks for a write to disk.
+    ///
+    /// # Errors
+    /// [`RevocationsError::Write`]: it counts, but would be forgotten by a restart.
+    pub fn log_out(&self, live: &Live) -> Result<(), RevocationsError> {
+        let what = Revocation::Session(live.claims.session.clone());
+        let now = SystemTime::now();
+        self.revoke_at(what, Some(live), now);
+        self.revocations.save(now)
+    }
+
+    fn revoke_at(&self, what: Revocation, own: Option<&Live>, now: SystemTime) -> usize {
+        let of = own.map(|live| &live.claims.user);
+        let latest = self.remembered.latest(|live| what.names(&live.claims));
+        self.revocations.add(what, of, latest, now);
+        end(&self.remembered.take_if(|live| self.is_over(live)))
+    }
+
+    /// Ends sessions at their time and keeps the web application's keys fresh, until told to
+    /// stop.
+    pub async fn run(&self, stop: CancellationToken) {
+        let ends = self.end_in_time(stop.clone());
+        match &self.jwks {
+            Some(jwks) => {
+                let fresh = jwks.run(stop, |keys| self.take_keys(keys));
+                tokio::join!(ends, fresh);
+            }
+            None => ends.await,
+        }
+    }
+
+    async fn end_in_time(&self, stop: CancellationToken) {
+        let mut look = interval(LOOK_FOR_ENDS);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while stop.run_until_cancelled(look.tick()).await.is_some() {
+            let over = self.remembered.take_expired(SystemTime::now());
+            // Told only if it cuts something: most end unseen.
+            for live in over.iter().filter(|live| Arc::strong_count(live) > 1) {
+                let Claims { user, session, .. } = &live.claims;
+                tracing::info!(target: "audit", event = "session-end", reason = "expired", %user, session);
+            }
+            end(&over);
+        }
     }
 
     /// The `Set-Cookie` value that begins a session of ours with these claims.
@@ -247,4 +412,15 @@ impl Sessions {
     pub fn owns_authorization(headers: &HeaderMap) -> bool {
         cookie::bearers(headers).any(token::is_ours)
     }
+}
+
+/// Ends sessions, by all their tokens; returns how many there were.
+fn end(over: &[Arc<Live>]) -> usize {
+    for live in over {
+        live.ended.cancel();
+    }
+    let named = over
+        .iter()
+        .map(|live| (&live.claims.user, &live.claims.session));
+    named.collect::<HashSet<_>>().len()
 }

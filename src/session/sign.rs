@@ -7,7 +7,7 @@ use jsonwebtoken::{EncodingKey, crypto};
 use serde_json::{Map, Value, json};
 
 use super::{
-    claims::{Claims, HANDOFF_SECONDS, Rules, unix},
+    claims::{Claims, HANDOFF_SECONDS, Issued, Rules, unix},
     keys::{self, KeyError},
     token,
 };
@@ -108,6 +108,15 @@ pub(super) fn cookie_token(
         "exp": unix(claims.expires),
         "sid": claims.session,
     }));
+    // Of another's token it is not known; then the cookie is as old as can be.
+    let after = match claims.issued {
+        Issued::After(number) => number,
+        Issued::At(_) => 0,
+    };
+    payload.insert("after".to_owned(), json!(after));
+    if let Some(token) = &claims.token {
+        payload.insert("jti".to_owned(), json!(token));
+    }
     if let Some(uid) = &claims.uid {
         payload.insert("uid".to_owned(), json!(uid));
     }

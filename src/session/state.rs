@@ -3,16 +3,21 @@
 //!
 //! Both live in one cookie, `<nonce>.<tries>.<window start>`, times in Unix seconds. It needs no
 //! signature: whoever could write it could only let themselves in as themselves.
+//!
+//! The `state` that a hand-off must name is `<nonce>.<number>.<code>`: the number of the last
+//! revocation when the login began, proved to be of our making by a code. So a hand-off shows,
+//! whatever clocks say, that it was signed after that revocation.
 
 use std::time::{Duration, SystemTime};
 
+use aws_lc_rs::constant_time;
 use http::{HeaderMap, HeaderValue};
 
 use super::{
     claims::unix,
     cookie::{self, STATE_COOKIE},
 };
-use crate::secret::random_id;
+use crate::secret::{Secret, random_id};
 
 /// How long a login may take.
 const MAX_AGE: Duration = Duration::from_mins(10);
@@ -27,7 +32,7 @@ const NONCE_LENGTH: usize = 22;
 #[derive(Clone, Debug)]
 pub struct Begun {
     /// The `state` that the hand-off must name.
-    pub nonce: String,
+    pub state: String,
     /// The `Set-Cookie` value that has the browser remember it.
     pub cookie: HeaderValue,
     /// How many times it was sent there within the last minute, this time included.
@@ -45,11 +50,11 @@ pub struct Loop;
 ///
 /// # Errors
 /// [`Loop`] if it was sent to log in too often.
-pub fn begin(headers: &HeaderMap) -> Result<Begun, Loop> {
-    begin_at(headers, unix(SystemTime::now()))
+pub(super) fn begin(headers: &HeaderMap, key: &Secret, number: u64) -> Result<Begun, Loop> {
+    begin_at(headers, key, number, unix(SystemTime::now()))
 }
 
-fn begin_at(headers: &HeaderMap, now: u64) -> Result<Begun, Loop> {
+fn begin_at(headers: &HeaderMap, key: &Secret, number: u64, now: u64) -> Result<Begun, Loop> {
     let (nonce, tries, since) = match of(headers) {
         Some(State {
             nonce,
@@ -66,10 +71,33 @@ fn begin_at(headers: &HeaderMap, now: u64) -> Result<Begun, Loop> {
     }
     let cookie = cookie::set(STATE_COOKIE, &format!("{nonce}.{tries}.{since}"), MAX_AGE);
     Ok(Begun {
-        nonce,
+        state: seal(&nonce, number, key),
         cookie,
         tries,
     })
+}
+
+/// A `state` of our making.
+pub(super) fn seal(nonce: &str, number: u64, key: &Secret) -> String {
+    format!("{nonce}.{number}.{}", code(key, nonce, number))
+}
+
+/// The nonce of a `state` of our making, and the number of the last revocation before it.
+pub(super) fn open<'s>(state: &'s str, key: &Secret) -> Option<(&'s str, u64)> {
+    let mut parts = state.split('.');
+    let (nonce, number, given) = (parts.next()?, parts.next()?, parts.next()?);
+    let number = number.parse().ok().filter(|_| parts.next().is_none())?;
+    let right = code(key, nonce, number);
+    let same = constant_time::verify_slices_are_equal(given.as_bytes(), right.as_bytes());
+    same.is_ok().then_some((nonce, number))
+}
+
+/// 128 bits that nobody else can make.
+fn code(key: &Secret, nonce: &str, number: u64) -> String {
+    let parts = [b"login state", nonce.as_bytes(), &number.to_be_bytes()];
+    let mut code = key.hmac_hex(&parts);
+    code.truncate(32);
+    code
 }
 
 /// The nonce of the login this browser began, if it did.
@@ -105,6 +133,14 @@ mod tests {
 
     use super::*;
 
+    fn key() -> Secret {
+        Secret::new([7; 32])
+    }
+
+    fn begin_at(headers: &HeaderMap, now: u64) -> Result<Begun, Loop> {
+        super::begin_at(headers, &key(), 7, now)
+    }
+
     fn with(cookie: &str) -> HeaderMap {
         let value = HeaderValue::from_str(cookie).unwrap();
         HeaderMap::from_iter([(header::COOKIE, value)])
@@ -119,9 +155,33 @@ mod tests {
     fn two_tabs_share_one_nonce() {
         let first = begin_at(&HeaderMap::new(), 1000).unwrap();
         let second = begin_at(&back(&first), 1010).unwrap();
-        assert_eq!(first.nonce, second.nonce);
-        assert_eq!(nonce_of(&back(&second)).as_ref(), Some(&first.nonce));
+        let nonce = nonce_of(&back(&first)).unwrap();
+        assert_eq!(nonce_of(&back(&second)).as_ref(), Some(&nonce));
+        for begun in [&first, &second] {
+            assert_eq!(open(&begun.state, &key()), Some((nonce.as_str(), 7)));
+        }
         assert_eq!((first.tries, second.tries), (1, 2));
+    }
+
+    #[test]
+    fn nobody_else_makes_a_state_or_changes_ours() {
+        let state = begin_at(&HeaderMap::new(), 1000).unwrap().state;
+        let parts: Vec<&str> = state.split('.').collect();
+        let (nonce, code) = (parts[0], parts[2]);
+        for forged in [
+            format!("{nonce}.8.{code}"),
+            format!("{nonce}.6.{code}"),
+            format!("{}.7.{code}", random_id()),
+            format!("{nonce}.7.{}", "0".repeat(32)),
+            format!("{nonce}.7."),
+            format!("{nonce}.7"),
+            format!("{state}.x"),
+            nonce.to_owned(),
+            String::new(),
+        ] {
+            assert_eq!(open(&forged, &key()), None, "{forged}");
+        }
+        assert_eq!(open(&state, &Secret::new([8; 32])), None);
     }
 
     #[test]

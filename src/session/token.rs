@@ -4,6 +4,8 @@
 //! The library gives the signature algorithms alone: it judges neither `typ` nor `crit`, and
 //! two readers of one header would be one too many.
 
+use std::sync::Arc;
+
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Map, Value};
 
@@ -20,11 +22,15 @@ pub(super) const COOKIE: &str = "vestibule-cookie+jwt";
 pub(super) type Object = Map<String, Value>;
 
 /// Opens a token of the given `typ` signed by one of `keys` and returns its payload, whose
-/// claims are still unchecked.
+/// claims are still unchecked, and that key.
 ///
 /// A token with a `kid` is checked with the keys of that id alone, one without with those
 /// that have none; either way only with keys of exactly its `alg`.
-pub(super) fn open(token: &str, typ: &str, keys: &[VerifyingKey]) -> Result<Object, Reason> {
+pub(super) fn open(
+    token: &str,
+    typ: &str,
+    keys: &[Arc<VerifyingKey>],
+) -> Result<(Object, Arc<VerifyingKey>), Reason> {
     if token.len() > super::denied::MAX_LENGTH {
         return Err(Reason::TooLong);
     }
@@ -52,10 +58,10 @@ pub(super) fn open(token: &str, typ: &str, keys: &[VerifyingKey]) -> Result<Obje
         .filter(|key| key.algorithm_name() == algorithm)
         .peekable();
     right.peek().ok_or(Reason::Algorithm)?;
-    if !right.any(|key| key.verifies(message.as_bytes(), signature)) {
-        return Err(Reason::Signature);
-    }
-    object(payload).ok_or(Reason::Malformed)
+    let key = right.find(|key| key.verifies(message.as_bytes(), signature));
+    let key = key.ok_or(Reason::Signature)?;
+    let payload = object(payload).ok_or(Reason::Malformed)?;
+    Ok((payload, Arc::clone(key)))
 }
 
 /// Whether a text is a token for us by its `typ`, whatever it is worth.

@@ -1,7 +1,8 @@
 //! An app in a running container: its command, and the wait for its first answer.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use http::{HeaderName, HeaderValue};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
@@ -10,7 +11,7 @@ use super::{
     probe::Probe,
     start::{Attempt, LOG_LINES},
     state::{Live, Workspace},
-    upstream::Upstream,
+    upstream::{Upstream, next_id},
 };
 use crate::{config::App, names::AppName};
 
@@ -87,12 +88,30 @@ impl Workspaces {
         live: &Live,
     ) -> Arc<Upstream> {
         let parts = [live.id.as_bytes(), app.as_str().as_bytes()];
+        let secret = self.0.instance.key.hmac_hex(&parts);
+        let prefix = format!("/{app}/{}", workspace.user);
+        let slash = format!("{prefix}/");
+        let fill = |template: &str| App::fill(template, workspace.user.as_str(), &slash, &secret);
+        let headers = config.headers.iter().filter_map(|(name, value)| {
+            let name = HeaderName::try_from(name).ok()?;
+            let mut value = HeaderValue::try_from(fill(value)).ok()?;
+            value.set_sensitive(true);
+            Some((name, value))
+        });
+        let cookies = config.cookies.iter();
+        let cookies = cookies.map(|(name, value)| (name.clone(), fill(value)));
+        let addr = SocketAddr::from((live.addr, config.port));
         Arc::new(Upstream {
+            id: next_id(),
             user: workspace.user.clone(),
             app: app.clone(),
-            addr: (live.addr, config.port).into(),
+            addr,
+            authority: addr.to_string(),
+            headers: headers.collect(),
+            cookies: cookies.collect(),
+            prefix,
             container: Arc::clone(&live.id),
-            secret: self.0.instance.key.hmac_hex(&parts),
+            secret,
             closed: live.closed.child_token(),
             clocks: Arc::clone(&workspace.clocks),
             settle: self.0.pace.settle,
@@ -173,7 +192,7 @@ impl Workspaces {
 
 /// Fills in an app's templates for this one.
 fn fill(upstream: &Upstream) -> impl Fn(&str) -> String {
-    let prefix = format!("/{}/{}/", upstream.app, upstream.user);
+    let prefix = format!("{}/", upstream.prefix);
     move |template| App::fill(template, upstream.user.as_str(), &prefix, &upstream.secret)
 }
 

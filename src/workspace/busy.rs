@@ -66,7 +66,7 @@ impl Workspaces {
     /// Measures the CPU of every running workspace since the last time, and moves the clocks of
     /// those that were busy. What can't be measured counts as busy: nothing is stopped because
     /// we see badly.
-    pub async fn measure(&self) {
+    pub async fn measure_cpu(&self) {
         let known = self.0.by_user.iter();
         let running: Vec<(Arc<Workspace>, Arc<str>)> = known
             .filter_map(|known| {

@@ -220,6 +220,11 @@ impl Clocks {
         lock(&self.sockets).remove(&number);
     }
 
+    /// How many sockets are open.
+    pub fn open_sockets(&self) -> usize {
+        lock(&self.sockets).len()
+    }
+
     /// The `most` oldest of the open sockets.
     pub fn sockets(&self, most: usize) -> Vec<Arc<Socket>> {
         lock(&self.sockets).values().take(most).cloned().collect()

@@ -191,15 +191,12 @@ impl Workspaces {
             .at
             .map(|at| at.saturating_sub(workspace.clocks.now()));
         let left = left.map(Duration::from_millis);
-        let timeout = self.policy(state).timeout.unwrap_or(Duration::MAX);
-        // Of a short time-out, no more than a sixth is a warning.
-        let notice = self.0.idle.notice.min(timeout / 6);
         StopTold {
             in_seconds: left.map(|left| left.as_secs()),
             at: left.and_then(|left| Some(rfc3339(SystemTime::now().checked_add(left)?))),
             held_by: verdict.by.as_str().to_owned(),
             because: self.why(workspace, state, verdict),
-            notice: left.is_some_and(|left| left <= notice),
+            notice: self.is_near(state, verdict, workspace.clocks.now()),
         }
     }
 

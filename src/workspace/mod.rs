@@ -1,6 +1,6 @@
 //! Every user's one container: found or made once for everyone who waits, watched, and stopped.
 //!
-//! Imports `engine`, `config`, `names` and `secret`. Promise: the engine is the truth; whoever
+//! Imports `engine`, `config`, `metrics`, `names` and `secret`. Promise: the engine is the truth; whoever
 //! gets an [`Upstream`] gets one of that user's own container, and only [`Workspaces::ensure`]
 //! and [`Workspaces::start`] ever start anything. Reading ([`Workspaces::upstream`]) never waits.
 
@@ -9,6 +9,7 @@ mod app;
 mod busy;
 mod clocks;
 mod container;
+mod disk;
 mod explain;
 mod follow;
 mod instance;
@@ -27,6 +28,7 @@ mod status;
 mod stop;
 mod tell;
 mod upstream;
+mod usage;
 
 #[cfg(test)]
 mod tests;
@@ -37,7 +39,10 @@ use std::{
 };
 
 use dashmap::DashMap;
-use tokio::{runtime::Handle, sync::watch};
+use tokio::{
+    runtime::Handle,
+    sync::{Semaphore, watch},
+};
 use tokio_util::sync::CancellationToken;
 
 use self::{
@@ -48,20 +53,23 @@ use self::{
 use crate::{
     config,
     engine::{Engine, EngineError},
+    metrics::Rare,
     names::{AppName, Username},
 };
 
 pub use self::{
     activity::{Activity, OpenSocket, Visit},
     clocks::{Kind, Mover},
+    disk::Disk,
     explain::Explanation,
     instance::{Instance, InstanceError},
     memory::LastStop,
     network::OpenError,
     pace::Pace,
     phase::{Cause, Failure, KeepError, Phase, Step, StopError, StopReason},
-    status::Status,
+    status::{Status, Tally},
     upstream::Upstream,
+    usage::{Total, Usage},
 };
 
 /// All workspaces; a clone is another handle of the same.
@@ -79,6 +87,9 @@ struct Inner {
     authority: String,
     instance: Instance,
     queue: Queue,
+    count: Rare,
+    /// Walks through a disk.
+    walks: Semaphore,
     by_user: DashMap<Username, Arc<Workspace>>,
     /// Whose container an id is, for the engine's events.
     by_id: DashMap<String, Username>,
@@ -98,6 +109,7 @@ impl Workspaces {
         engine: Arc<dyn Engine>,
         config: &config::Config,
         instance: Instance,
+        count: Rare,
         stop: CancellationToken,
     ) -> Result<Self, OpenError> {
         network::check(&*engine, &config.workspace).await?;
@@ -111,6 +123,8 @@ impl Workspaces {
             authority: config.site.authority.clone(),
             instance,
             queue: Queue::new(config.workspace.max_starting),
+            count,
+            walks: Semaphore::new(1),
             by_user: DashMap::new(),
             by_id: DashMap::new(),
             fingerprint: RwLock::new(None),
@@ -146,7 +160,7 @@ impl Workspaces {
     ) -> watch::Receiver<Phase> {
         let workspace = self.workspace(user);
         workspace.clocks.input.moved(workspace.clocks.now(), by);
-        let attempt = match start::Attempt::begin(&workspace, app) {
+        let attempt = match start::Attempt::begin(&workspace, app, &self.0.count) {
             Ok(attempt) => attempt,
             Err(phase) => return phase,
         };

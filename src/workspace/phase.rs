@@ -53,6 +53,18 @@ impl Step {
     }
 }
 
+impl Step {
+    /// A stable word for metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Image => "image",
+            Self::Container => "container",
+            Self::Command => "command",
+            Self::Ready => "ready",
+        }
+    }
+}
+
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -135,6 +147,26 @@ pub enum Cause {
     /// The start itself was given up, by a fault of ours.
     #[error("the start was given up; the log says why")]
     GivenUp,
+}
+
+impl Cause {
+    /// A stable word for metrics and the audit log.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Engine(error) => error.as_str(),
+            Self::ForeignContainer(_) => "foreign_container",
+            Self::MountMissing(_) => "mount_missing",
+            Self::DataDirectory { .. } => "data_directory",
+            Self::NetworkNotIsolated(_) => "network_not_isolated",
+            Self::ContainerEnded => "container_ended",
+            Self::OutOfMemory => "out_of_memory",
+            Self::AppExited { .. } => "app_exited",
+            Self::NeverReady { .. } => "never_ready",
+            Self::Stopped => "stopped",
+            Self::NoSuchApp(_) => "no_such_app",
+            Self::GivenUp => "given_up",
+        }
+    }
 }
 
 /// A stop or removal did not work.

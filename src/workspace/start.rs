@@ -13,6 +13,7 @@ use super::{
     upstream::Upstream,
 };
 use crate::{
+    metrics::{Rare, StartTimer},
     names::{AppName, Username},
     secret::random_id,
 };
@@ -28,6 +29,7 @@ pub struct Attempt {
     pub workspace: Arc<Workspace>,
     pub app: AppName,
     phase: watch::Sender<Phase>,
+    timer: StartTimer,
 }
 
 impl Attempt {
@@ -36,6 +38,7 @@ impl Attempt {
     pub fn begin(
         workspace: &Arc<Workspace>,
         app: &AppName,
+        count: &Rare,
     ) -> Result<Self, watch::Receiver<Phase>> {
         let mut state = workspace.write();
         let slot = state.slots.entry(app.clone()).or_default();
@@ -53,6 +56,7 @@ impl Attempt {
             workspace: Arc::clone(workspace),
             app: app.clone(),
             phase: sender,
+            timer: count.start(),
         })
     }
 
@@ -61,14 +65,17 @@ impl Attempt {
     }
 
     pub fn tell(&self, step: Step) {
+        self.timer.step(step.as_str());
         self.phase.send_replace(Phase::Working(step));
     }
 
     fn succeed(self, upstream: Arc<Upstream>) {
+        self.timer.end("ok");
         self.phase.send_replace(Phase::Ready(upstream));
     }
 
     fn fail(self, cause: Cause, log_tail: Vec<String>) -> Arc<Failure> {
+        self.timer.end(cause.as_str());
         let mut state = self.workspace.write();
         let slot = state.slots.entry(self.app.clone()).or_default();
         let step = (slot.failures as usize).min(BACK_OFF.len() - 1);
@@ -91,6 +98,7 @@ impl Drop for Attempt {
     fn drop(&mut self) {
         // A panic must not leave everyone waiting for a start that nobody does.
         if !self.phase.borrow().is_settled() {
+            self.timer.end(Cause::GivenUp.as_str());
             self.phase.send_replace(Phase::Failed(Arc::new(Failure {
                 id: random_id(),
                 cause: Cause::GivenUp,
@@ -118,7 +126,7 @@ impl Workspaces {
                     let app = attempt.app.clone();
                     let failure = attempt.fail(cause, log_tail);
                     tracing::info!(target: "audit", event = "start_failed", %user, %app,
-                        failure = failure.id, reason = %failure.cause, elapsed_ms = ms(began));
+                        reason = failure.cause.as_str(), detail = %failure.cause, failure = failure.id, elapsed_ms = ms(began));
                 }
             }
         }

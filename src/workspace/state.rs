@@ -14,13 +14,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     busy::Load, clocks::Clocks, memory::Remembered, phase::Phase, policy::Reading,
-    upstream::Upstream,
+    upstream::Upstream, usage::Measuring,
 };
 use crate::{
     engine::{Container, Run},
     names::{AppName, Username},
     secret::hex,
 };
+
+/// The label by which images tell their version (OCI image specification, annotations); a
+/// container has the labels of its image.
+const VERSION_LABEL: &str = "org.opencontainers.image.version";
 
 /// One user's workspace.
 #[derive(Debug)]
@@ -30,6 +34,7 @@ pub struct Workspace {
     pub load: sync::Mutex<Load>,
     /// What outlives us, once it was read or written.
     pub remembered: sync::Mutex<Option<Remembered>>,
+    pub measuring: Measuring,
     /// Held by whatever changes the container: a start, a stop, a look after an event. Taken
     /// before `state`, and never the other way round.
     pub change: Mutex<()>,
@@ -42,6 +47,8 @@ pub struct State {
     pub life: Life,
     /// Fingerprint of what the container was made of.
     pub spec: Option<String>,
+    /// Version of the image it was made of.
+    pub version: Option<String>,
     /// When it last ran out of memory.
     pub out_of_memory: Option<Instant>,
     pub slots: BTreeMap<AppName, Slot>,
@@ -111,6 +118,7 @@ impl Workspace {
             clocks: Arc::default(),
             load: sync::Mutex::default(),
             remembered: sync::Mutex::default(),
+            measuring: Measuring::default(),
             change: Mutex::default(),
             state: RwLock::default(),
         }
@@ -131,6 +139,9 @@ impl Workspace {
     pub fn learn(&self, seen: Option<&Container>, spec: Option<&String>) -> Option<Live> {
         let mut state = self.write();
         state.spec = spec.cloned();
+        state.version = seen
+            .and_then(|seen| seen.labels.get(VERSION_LABEL))
+            .cloned();
         let running = seen.filter(|seen| seen.run == Run::Running);
         if let (Life::Running(live), Some(seen)) = (&state.life, running)
             && *live.id == *seen.id

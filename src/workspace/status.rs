@@ -1,5 +1,7 @@
 //! What is told of a workspace: to its user, and to an operator.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::{Workspaces, state::Workspace};
@@ -22,11 +24,42 @@ pub struct Status {
     pub stops_in_seconds: Option<u64>,
     /// What decides that: `input`, `busy`, `connected`, `kept` or `max_age`.
     pub held_by: Option<&'static str>,
+    /// Whether it is so near that its user should be told.
+    pub about_to_stop: bool,
+    /// The version of the image its container was made of, if that says so.
+    pub version: Option<String>,
     /// Whether the next start makes it anew.
     pub update_pending: bool,
 }
 
+/// How many workspaces are in each state, and what is open in all of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// By the word of [`Status::state`]; each one is there.
+    pub states: BTreeMap<&'static str, u64>,
+    /// Open `WebSocket`s.
+    pub sockets: u64,
+}
+
 impl Workspaces {
+    /// Counts all workspaces.
+    pub fn tally(&self) -> Tally {
+        let words = [
+            "stopped", "paused", "starting", "running", "stopping", "absent",
+        ];
+        let mut tally = Tally {
+            states: words.map(|word| (word, 0)).into(),
+            sockets: 0,
+        };
+        for workspace in &self.0.by_user {
+            *tally.states.entry(workspace.read().word()).or_default() += 1;
+            tally.sockets += workspace.clocks.open_sockets() as u64;
+        }
+        // Who was only ever looked for isn't one.
+        tally.states.remove("absent");
+        tally
+    }
+
     /// A user's workspace as it is now.
     pub fn status(&self, user: &Username) -> Status {
         let known = self.known(user);
@@ -59,6 +92,8 @@ impl Workspaces {
             stops_in_seconds: verdict
                 .and_then(|verdict| Some(verdict.at?.saturating_sub(now) / 1000)),
             held_by: verdict.map(|verdict| verdict.by.as_str()),
+            about_to_stop: verdict.is_some_and(|verdict| self.is_near(&state, verdict, now)),
+            version: state.version.clone(),
             update_pending: state.spec.is_some() && state.spec != self.fingerprint(),
         }
     }

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use super::{
     Workspaces,
+    clocks::millis,
     memory::{LastStop, Remembered, rfc3339},
     phase::{Cause, KeepError, StopError, StopReason},
     policy::{By, Verdict, judge},
@@ -127,6 +128,16 @@ impl Workspaces {
         policies.reduce(Policy::or).unwrap_or(self.0.idle.policy)
     }
 
+    /// Whether a stop is so near that the user should be told: of a short time-out, no more than
+    /// a sixth is a warning.
+    pub(super) fn is_near(&self, state: &State, verdict: Verdict, now: u64) -> bool {
+        let timeout = self.policy(state).timeout.unwrap_or(Duration::MAX);
+        let notice = millis(self.0.idle.notice.min(timeout / 6));
+        verdict
+            .at
+            .is_some_and(|at| at.saturating_sub(now) <= notice)
+    }
+
     /// Keeps a running workspace for `how_long` from now, or longer if it is kept longer
     /// already. Returns until when. A restart of ours doesn't end that; `max_age` does.
     ///
@@ -224,7 +235,14 @@ impl Workspaces {
     }
 
     /// Tells, and remembers, why a workspace was stopped.
-    pub(super) fn stopped(&self, workspace: &Workspace, id: &str, reason: &str, because: String) {
+    pub(super) fn stopped(
+        &self,
+        workspace: &Workspace,
+        id: &str,
+        reason: &'static str,
+        because: String,
+    ) {
+        self.0.count.stopped(reason);
         tracing::info!(target: "audit", event = "stop", user = %workspace.user,
             container.id = id, reason, because);
         let at = rfc3339(SystemTime::now());

@@ -89,6 +89,13 @@ async fn a_user_goes_from_a_django_login_to_an_editor_and_a_notebook_and_past_ev
 }
 
 #[tokio::test]
+async fn the_home_page_tells_what_is_and_keeps_up_with_it() {
+    let world = World::start("").await;
+    world.open_the_site().await;
+    play(&world, "home.mjs");
+}
+
+#[tokio::test]
 async fn an_untouched_tab_is_stopped_a_typing_and_a_computing_one_are_not() {
     let world = World::start("[idle]\ntimeout = \"40s\"\n[workspace]\ncpus = 0.5").await;
     let mut browsers = Vec::new();

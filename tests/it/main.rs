@@ -11,6 +11,7 @@
 
 mod world;
 
+mod audit;
 mod browser;
 mod bulk;
 mod command_line;
@@ -20,8 +21,10 @@ mod faults;
 mod front;
 mod handoff;
 mod headers;
+mod home;
 mod http1;
 mod idle;
+mod metrics;
 mod routing;
 mod sessions;
 mod sockets;

@@ -175,7 +175,7 @@ async fn our_pages_bring_nothing_from_elsewhere() {
         assert!(!policy.contains("unsafe"), "{path}: {policy}");
         for (name, value) in [
             ("x-content-type-options", "nosniff"),
-            ("referrer-policy", "no-referrer"),
+            ("referrer-policy", "strict-origin"),
         ] {
             assert_eq!(answer.header(name), value, "{path}: {name}");
         }

@@ -185,6 +185,34 @@ fn sessions() {
 }
 
 #[test]
+fn key_sets() {
+    for url in [
+        "http://www.example.org/keys",
+        "http://127.0.0.1.example.org/",
+        "http://10.0.0.1/keys",
+        "ftp://localhost/keys",
+        "https://www.example.org/#keys",
+        "https://a:b@www.example.org/",
+        "/keys.json",
+    ] {
+        let told = told_with("[session]", &format!("[session]\njwks_url = \"{url}\""));
+        assert!(told.contains("must be an https URL"), "{url}: {told}");
+    }
+    for url in [
+        "https://www.example.org/keys.json",
+        "https://www.example.org:8443/keys?v=1",
+        "http://localhost:8000/keys",
+        "http://127.0.0.2/keys",
+        "http://[::1]:80/",
+    ] {
+        let line = format!("[session]\njwks_url = \"{url}\"");
+        assert_eq!(told_with("[session]", &line), "", "{url}");
+        let alone = told_with("keys = [{ algorithm", &format!("jwks_url = \"{url}\"\n#"));
+        assert_eq!(alone, "", "{url} needs no other keys");
+    }
+}
+
+#[test]
 fn workspaces() {
     assert_rules(&[
         ("[workspace]\nimage = \"a b\"", "must be an image"),

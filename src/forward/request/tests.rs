@@ -40,7 +40,27 @@ fn clean_with(parts: &mut Parts, edit: impl FnOnce(&mut ForRequest<'_>)) -> Resu
         strip_authorization: true,
     };
     edit(&mut to);
-    clean(parts, &to)
+    let mut head = Vec::new();
+    let body = parts.headers.contains_key("transfer-encoding");
+    write(parts, &to, Ask::Answer { body }, &mut head)?;
+    *parts = read(&head);
+    Ok(())
+}
+
+/// The head that was written, as its reader sees it.
+fn read(head: &[u8]) -> Parts {
+    let mut fields = [httparse::EMPTY_HEADER; 100];
+    let mut parsed = httparse::Request::new(&mut fields);
+    let end = parsed.parse(head).unwrap();
+    assert_eq!(end, httparse::Status::Complete(head.len()));
+    assert_eq!(parsed.version, Some(1));
+    let mut request = http::Request::builder()
+        .method(parsed.method.unwrap())
+        .uri(parsed.path.unwrap());
+    for field in parsed.headers {
+        request = request.header(field.name, field.value);
+    }
+    request.body(()).unwrap().into_parts().0
 }
 
 fn cleaned(fields: &[(&'static str, &str)]) -> Parts {
@@ -202,12 +222,6 @@ fn other_cookies_arrive_byte_for_byte() {
 }
 
 #[test]
-fn debug_of_a_head_shows_no_secret() {
-    let parts = cleaned(&[]);
-    assert!(!format!("{parts:?}").contains("secret"), "{parts:?}");
-}
-
-#[test]
 fn the_path_loses_its_prefix_only_where_asked_to() {
     for (uri, stripped, kept) in [
         ("/codespace/alice/", Some("/"), "/codespace/alice/"),
@@ -330,7 +344,7 @@ fn trailers_are_asked_for_only_if_the_client_did() {
         ("gzip, Trailers", true),
         ("gzip", false),
     ] {
-        let mut parts = cleaned(&[("te", te), ("connection", "te")]);
+        let parts = cleaned(&[("te", te), ("connection", "te")]);
         assert_eq!(
             said(&parts, "te").concat(),
             if asked { "trailers" } else { "" },
@@ -341,9 +355,6 @@ fn trailers_are_asked_for_only_if_the_client_did() {
             if asked { "te" } else { "" },
             "{te}"
         );
-        ask_for_websocket(&mut parts.headers);
-        assert_eq!(said(&parts, "connection"), ["upgrade"], "{te}");
-        assert_eq!(said(&parts, "te"), [""; 0], "{te}");
     }
 }
 

@@ -108,8 +108,9 @@ fn every_algorithm_works_with_keys_in_every_form() {
             for checker in pair.private.iter().chain(&pair.public) {
                 let sessions = sessions_of(&config(vec![key(Some("k"), algorithm, checker)]));
                 let entry = sessions.authenticate(&bearer(&session)).unwrap();
-                assert_eq!(entry.claims.user, alice(), "{algorithm:?} {signer}");
-                let handoff = signed_by(signing(), TokenKind::Handoff, Some("n")).unwrap();
+                assert_eq!(entry.claims().user, alice(), "{algorithm:?} {signer}");
+                let state = state::seal("n", 0, &Secret::new(COOKIE_SECRET));
+                let handoff = signed_by(signing(), TokenKind::Handoff, Some(&state)).unwrap();
                 let login = sessions.handoff(&handoff, Some("n"));
                 assert!(
                     matches!(login, Ok(Handoff::Login(_))),
@@ -249,7 +250,12 @@ fn a_key_that_is_not_of_its_algorithm_is_refused_by_name() {
         (Algorithm::Rs256, &pem("CERTIFICATE", b"junk")),
     ] {
         let faulty = key(Some("k7"), algorithm, material);
-        let error = Sessions::new(&config(vec![faulty]), Secret::new(COOKIE_SECRET)).unwrap_err();
+        let error = Sessions::new(
+            &config(vec![faulty]),
+            Secret::new(COOKIE_SECRET),
+            Revocations::none(),
+        )
+        .unwrap_err();
         assert!(
             matches!(error, KeyError::Unusable { .. }),
             "{algorithm:?} {error}"
@@ -274,10 +280,11 @@ fn an_rsa_key_that_is_too_short_is_refused() {
         )
     };
     let long = config(vec![key(None, Algorithm::Rs256, &public(256))]);
-    Sessions::new(&long, Secret::new(COOKIE_SECRET)).unwrap();
+    Sessions::new(&long, Secret::new(COOKIE_SECRET), Revocations::none()).unwrap();
     let short = &public(128);
     let faulty = config(vec![key(None, Algorithm::Rs256, short)]);
-    let error = Sessions::new(&faulty, Secret::new(COOKIE_SECRET)).unwrap_err();
+    let error =
+        Sessions::new(&faulty, Secret::new(COOKIE_SECRET), Revocations::none()).unwrap_err();
     assert!(matches!(error, KeyError::Unusable { .. }), "{error}");
     assert!(error.to_string().contains("number 1"), "{error}");
 }
@@ -290,11 +297,12 @@ fn a_secret_that_could_be_guessed_or_is_public_is_refused() {
         (&p256().public[0][..], "session key number 1 is a PEM file"),
     ] {
         let faulty = config(vec![key(None, Algorithm::Hs256, material)]);
-        let error = Sessions::new(&faulty, Secret::new(COOKIE_SECRET)).unwrap_err();
+        let error =
+            Sessions::new(&faulty, Secret::new(COOKIE_SECRET), Revocations::none()).unwrap_err();
         assert!(error.to_string().starts_with(found), "{error}");
     }
     let good = config(vec![hs256(None)]);
-    let error = Sessions::new(&good, Secret::new([7; 31])).unwrap_err();
+    let error = Sessions::new(&good, Secret::new([7; 31]), Revocations::none()).unwrap_err();
     assert!(
         error.to_string().starts_with("the cookie key has 31 bytes"),
         "{error}"

@@ -3,7 +3,7 @@
 use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf};
 
 use super::*;
-use crate::session::{Claims, Credential, Denied, Reason, StateError, cookie_key};
+use crate::session::{Claims, Credential, Denied, Issued, Reason, StateError, cookie_key};
 
 /// A good cookie of ours for this user.
 fn our_cookie(sessions: &Sessions, user: &str) -> String {
@@ -14,13 +14,13 @@ fn our_cookie(sessions: &Sessions, user: &str) -> String {
     let entry = sessions
         .authenticate(&bearer(&token(&session_header(), &payload)))
         .unwrap();
-    let set = sessions.cookie_for(&entry.claims);
+    let set = sessions.cookie_for(entry.claims());
     set.to_str().unwrap().split(';').next().unwrap().to_owned()
 }
 
 fn user_of(sessions: &Sessions, headers: &HeaderMap) -> (String, Credential) {
     let entry = sessions.authenticate(headers).unwrap();
-    (entry.claims.user.to_string(), entry.by)
+    (entry.claims().user.to_string(), entry.by)
 }
 
 #[test]
@@ -29,13 +29,15 @@ fn our_cookie_brings_back_the_claims_it_was_made_of() {
     let claims = Claims {
         user: crate::names::Username::parse("alice").unwrap(),
         session: "s-1".to_owned(),
+        token: Some("j-1".to_owned()),
+        issued: Issued::After(3),
         expires: std::time::UNIX_EPOCH + Duration::from_secs(now() + 600),
         uid: Some("7".to_owned()),
         apps: Some(vec![crate::names::AppName::parse("jupyter").unwrap()]),
     };
     let set = sessions.cookie_for(&claims);
     let headers = cookies(set.to_str().unwrap().split(';').next().unwrap());
-    assert_eq!(*sessions.authenticate(&headers).unwrap().claims, claims);
+    assert_eq!(*sessions.authenticate(&headers).unwrap().claims(), claims);
 }
 
 #[test]
@@ -91,7 +93,8 @@ fn our_cookie_is_signed_by_our_key_alone_and_is_no_bearer() {
             .unwrap_err();
         assert_eq!(refused, Denied::Refused { reason });
     }
-    let ours = signed(&header, &payload, COOKIE_SECRET);
+    let ours = with(payload, &json!({"after": 0}));
+    let ours = signed(&header, &ours, COOKIE_SECRET);
     assert!(
         sessions
             .authenticate(&cookies(&format!("{OURS}={ours}")))
@@ -170,7 +173,7 @@ fn c5_our_cookie_is_kept_to_this_host_and_out_of_scripts() {
     let entry = sessions
         .authenticate(&bearer(&token(&session_header(), &session_payload())))
         .unwrap();
-    let set = sessions.cookie_for(&entry.claims);
+    let set = sessions.cookie_for(entry.claims());
     let (pair, attributes) = set.to_str().unwrap().split_once("; ").unwrap();
     assert!(pair.starts_with("__Host-vestibule-session=ey"));
     let (attributes, age) = attributes.rsplit_once("Max-Age=").unwrap();
@@ -190,7 +193,7 @@ fn our_cookie_fits_into_a_browser_at_its_longest() {
     let entry = sessions
         .authenticate(&bearer(&token(&session_header(), &payload)))
         .unwrap();
-    assert!(sessions.cookie_for(&entry.claims).len() < 4096);
+    assert!(sessions.cookie_for(entry.claims()).len() < 4096);
 }
 
 #[test]

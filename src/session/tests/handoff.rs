@@ -177,6 +177,7 @@ fn clocks_may_differ_by_half_a_minute() {
     let sessions = Sessions::new_at(
         &config(vec![hs256(None)]),
         Secret::new(COOKIE_SECRET),
+        Revocations::none(),
         early,
     )
     .unwrap();

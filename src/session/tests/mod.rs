@@ -4,6 +4,7 @@
 mod algorithms;
 mod cookies;
 mod handoff;
+mod revocations;
 mod tokens;
 
 use std::time::{Duration, SystemTime};
@@ -13,7 +14,7 @@ use http::{HeaderMap, HeaderValue, header};
 use jsonwebtoken::{EncodingKey, crypto};
 use serde_json::{Value, json};
 
-use super::{Sessions, claims::unix};
+use super::{Revocations, Sessions, claims::unix, state};
 use crate::{
     config::{self, Algorithm, Key},
     secret::Secret,
@@ -38,6 +39,7 @@ fn key(id: Option<&str>, algorithm: Algorithm, material: &[u8]) -> Key {
 fn config(keys: Vec<Key>) -> config::Session {
     config::Session {
         keys,
+        jwks_url: None,
         audience: "vestibule".to_owned(),
         issuer: None,
         shared_cookie: Some("ide_session".to_owned()),
@@ -46,7 +48,7 @@ fn config(keys: Vec<Key>) -> config::Session {
 }
 
 fn sessions_of(config: &config::Session) -> Sessions {
-    Sessions::new(config, Secret::new(COOKIE_SECRET)).unwrap()
+    Sessions::new(config, Secret::new(COOKIE_SECRET), Revocations::none()).unwrap()
 }
 
 fn sessions() -> Sessions {
@@ -76,7 +78,9 @@ fn session_header() -> Value {
 }
 
 fn session_payload() -> Value {
-    json!({ "sub": "alice", "aud": "vestibule", "exp": now() + 600, "sid": "s-1" })
+    json!({
+        "sub": "alice", "aud": "vestibule", "iat": now(), "exp": now() + 600, "sid": "s-1",
+    })
 }
 
 fn handoff_header() -> Value {
@@ -87,7 +91,7 @@ fn handoff_payload(jti: &str) -> Value {
     let now = now();
     json!({
         "sub": "alice", "uid": 7, "aud": "vestibule", "iat": now, "exp": now + 30,
-        "jti": jti, "state": "nonce",
+        "jti": jti, "state": state::seal("nonce", 0, &Secret::new(COOKIE_SECRET)),
     })
 }
 

@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use crate::{
-    engine::{Container, ContainerSpec, Engine, EngineError, Event, Network, Run},
+    engine::{Container, ContainerSpec, Engine, EngineError, Event, Network, Run, Usage},
     workspace::spec::{INSTANCE_LABEL, USER_LABEL},
 };
 
@@ -230,6 +230,10 @@ impl Engine for Made {
 
     async fn output(&self, _: &str, _: &[String]) -> Result<String, EngineError> {
         self.call().await.map(|_| String::new())
+    }
+
+    async fn usage(&self, _: &str) -> Result<Usage, EngineError> {
+        self.call().await.map(|_| Usage::default())
     }
 
     async fn cpu_used(&self, ids: &[Arc<str>]) -> Vec<Option<Duration>> {

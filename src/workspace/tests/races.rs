@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Dir, engine::Made};
 use crate::{
     config::Config,
+    metrics::Rare,
     names::{AppName, Username},
     reaper,
     secret::Secret,
@@ -326,7 +327,8 @@ async fn open(engine: &Made, config: &Config, stop: &CancellationToken) -> Works
         id: engine.who.to_owned(),
         key: Secret::new(vec![1; 32]),
     };
-    let workspaces = Workspaces::open(Arc::new(engine.clone()), config, instance, stop.clone());
+    let (engine, count) = (Arc::new(engine.clone()), Rare::default());
+    let workspaces = Workspaces::open(engine, config, instance, count, stop.clone());
     let workspaces = workspaces.await.unwrap();
     tokio::spawn(reaper::run(workspaces.clone(), stop.clone()));
     workspaces

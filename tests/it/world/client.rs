@@ -154,6 +154,9 @@ impl Call<'_> {
 
     /// Sends it and hands back the answer as soon as its head is there.
     pub async fn open(self) -> Result<Response<Incoming>, Failure> {
+        if let Some((_, query)) = self.path.split_once('?') {
+            self.world.secret(query);
+        }
         let authority = self.world.authority();
         let target = if self.h2 {
             format!("https://{authority}{}", self.path)

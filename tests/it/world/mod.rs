@@ -208,12 +208,20 @@ impl World {
 
     /// The audit lines of a kind of event.
     pub fn audit(&self, event: &str) -> Vec<Value> {
-        let log = self.log();
+        let mut lines = self.audit_lines();
+        lines.retain(|line| line["event"] == event);
+        lines
+    }
+
+    /// All audit lines, among the others or in a file of their own.
+    pub fn audit_lines(&self) -> Vec<Value> {
+        let file = fs::read_to_string(self.dir.join("audit.jsonl")).unwrap_or_default();
+        let log = self.log() + &file;
         let lines = log
             .lines()
             .filter_map(|line| serde_json::from_str(line).ok());
         lines
-            .filter(|line: &Value| line["target"] == "audit" && line["event"] == event)
+            .filter(|line: &Value| line["target"] == "audit")
             .collect()
     }
 
@@ -242,12 +250,61 @@ impl World {
         }
     }
 
-    /// Looks for every secret used so far in the log.
+    /// Looks for every secret used so far in all logs there are, Django's too.
     pub fn assert_no_secret_was_logged(&self) {
-        let log = self.log();
+        for file in fs::read_dir(&self.dir).unwrap() {
+            let path = file.unwrap().path();
+            let ends = path.extension().unwrap_or_default();
+            if ends == "log" || ends == "jsonl" {
+                let text = fs::read(&path).unwrap();
+                let text = String::from_utf8_lossy(&text);
+                self.assert_no_secret_in(&path.display().to_string(), &text);
+            }
+        }
+    }
+
+    /// Looks for every secret used so far in a text, and for what looks like one.
+    pub fn assert_no_secret_in(&self, what: &str, text: &str) {
         for secret in lock(&self.secrets).iter() {
-            let line = log.lines().find(|line| line.contains(secret.as_str()));
-            assert!(line.is_none(), "a secret in the log: {line:?}");
+            let line = text.lines().find(|line| line.contains(secret.as_str()));
+            assert!(line.is_none(), "a secret in {what}: {line:?}");
+        }
+        // A JSON Web Token that nobody remembered: two parts that are JSON objects.
+        let token = text.lines().find(|line| {
+            let mut parts = line.split(|c: char| !c.is_ascii_alphanumeric() && !"-_".contains(c));
+            parts.any(|part| part.starts_with("eyJ") && part.len() > 16)
+        });
+        assert!(token.is_none(), "a token in {what}: {token:?}");
+    }
+
+    /// Has a process end with this world.
+    pub fn child(&self, child: Child) {
+        lock(&self.children).push(child);
+    }
+
+    /// Checks that every audit line is as docs/audit.md says.
+    fn assert_audit_lines_are_as_told(&self) {
+        let (events, fields) = include_str!("../../../docs/audit.md")
+            .split_once("\n| field |")
+            .unwrap();
+        // The first cell of each row, of which some name several.
+        let told = |table: &str| -> Vec<String> {
+            let rows = table.lines().filter_map(|line| line.strip_prefix("| `"));
+            let cells = rows.filter_map(|row| row.split(" |").next());
+            cells
+                .flat_map(|cell| cell.split(", "))
+                .map(|word| word.trim_matches('`').to_owned())
+                .collect()
+        };
+        let (events, fields) = (told(events), told(fields));
+        for line in self.audit_lines() {
+            let event = line["event"].as_str().unwrap_or_default();
+            assert!(events.iter().any(|told| told == event), "untold: {line}");
+            for (name, value) in line.as_object().unwrap() {
+                assert!(fields.contains(name), "untold field {name}: {line}");
+                assert!(value.is_string() || value.is_u64(), "{name}: {line}");
+            }
+            assert!(line["timestamp"].as_str().unwrap().ends_with('Z'), "{line}");
         }
     }
 
@@ -260,6 +317,7 @@ impl World {
             log.lines().skip(from).for_each(|line| eprintln!("{line}"));
         } else {
             self.assert_no_secret_was_logged();
+            self.assert_audit_lines_are_as_told();
         }
     }
 }
@@ -340,6 +398,12 @@ pub fn send_signal(pid: u32, signal: &str) {
         .args(["-s", signal, &pid.to_string()])
         .status();
     assert!(status.unwrap().success(), "kill -s {signal} {pid}");
+}
+
+/// Such an address for one listener more.
+pub fn free_address() -> SocketAddr {
+    let [address] = free_addresses();
+    address
 }
 
 /// Addresses of the loopback that nobody listens on at the moment.

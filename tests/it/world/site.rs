@@ -6,7 +6,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use super::{SLOW, World, lock, until};
+use super::{SLOW, World, until};
 
 /// The password of every demo user here.
 pub const PASSWORD: &str = "correct horse battery staple";
@@ -43,7 +43,7 @@ impl World {
             .unwrap();
         fs::write(self.dir.join("django.pid"), child.id().to_string()).unwrap();
         // The janitor ends it, and waits for that end.
-        lock(&self.children).push(child);
+        self.child(child);
         until("Django answers", SLOW, async || {
             tokio::net::TcpStream::connect(self.site).await.is_ok()
         })

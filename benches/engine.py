@@ -1,0 +1,115 @@
+"""A container engine that has no containers: it says that every user's runs on loopback.
+
+It speaks as much of Docker's API 1.41 as Vestibule asks for to find and follow what runs, and
+refuses the rest. Lines on standard input: `events N` sends N events a second from then on.
+
+usage: engine.py SOCKET INSTANCE COUNT
+"""
+
+import asyncio
+import contextlib
+import itertools
+import json
+import re
+import sys
+import urllib.parse
+
+STARTED = "2026-01-01T00:00:00.000000000Z"
+
+
+def users(count):
+    """`alice`, and as many others as make `count`."""
+    return ["alice", *(f"user{number:05}" for number in range(1, count))]
+
+
+class Engine:
+    """What it claims to run."""
+
+    def __init__(self, instance, count):
+        self.instance = instance
+        self.containers = {f"{number:064x}": user for number, user in enumerate(users(count), 1)}
+        self.ids = {f"user-{user}": id for id, user in self.containers.items()}
+        self.rate = 0
+
+    def container(self, name):
+        id = self.ids.get(name, name)
+        user = self.containers.get(id)
+        if user is None:
+            return None
+        labels = {"vestibule.user": user, "vestibule.instance": self.instance}
+        return {
+            "Id": id,
+            "Name": f"/user-{user}",
+            "State": {"Status": "running", "Running": True, "StartedAt": STARTED},
+            "Config": {"Labels": labels},
+            "NetworkSettings": {"Networks": {"vestibule": {"IPAddress": "127.0.0.1"}}},
+        }
+
+    def answer(self, path, query):
+        """Status and JSON."""
+        path = re.sub(r"^/v[\d.]+", "", path)
+        if path == "/version":
+            return 200, {"ApiVersion": "1.41", "MinAPIVersion": "1.12", "Version": "20.10.24"}
+        if path.startswith("/images/"):
+            return 200, {"Id": "sha256:" + "0" * 64}
+        if path.startswith("/networks/"):
+            options = {"com.docker.network.bridge.enable_icc": "false"}
+            return 200, {"Name": "vestibule", "Id": "0" * 64, "Options": options}
+        if path == "/containers/json":
+            wanted = json.loads(query.get("filters", "{}")).get("label", [])
+            ours = wanted == [f"vestibule.instance={self.instance}"]
+            return 200, [{"Id": id} for id in self.containers] if ours else []
+        if match := re.fullmatch(r"/containers/([^/]+)/json", path):
+            found = self.container(match[1])
+            return (200, found) if found else (404, {"message": "No such container"})
+        return 501, {"message": f"this engine is a fake and knows no {path}"}
+
+    async def send_events(self, writer):
+        """Ends with the connection: then `drain` fails."""
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n")
+        writer.write(b"Transfer-Encoding: chunked\r\n\r\n")
+        for id in itertools.cycle(self.containers):
+            await writer.drain()
+            while not self.rate:
+                await asyncio.sleep(0.05)
+            event = {"Type": "container", "Action": "start", "Actor": {"ID": id, "Attributes": {}}}
+            line = json.dumps(event).encode() + b"\n"
+            writer.write(b"%x\r\n%b\r\n" % (len(line), line))
+            await asyncio.sleep(1 / self.rate)
+
+    async def serve(self, reader, writer):
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                _, target, _ = head.split(b"\r\n", 1)[0].decode().split()
+                url = urllib.parse.urlsplit(target)
+                query = dict(urllib.parse.parse_qsl(url.query))
+                if url.path.endswith("/events"):
+                    await self.send_events(writer)
+                status, value = self.answer(url.path, query)
+                body = json.dumps(value).encode()
+                writer.write(
+                    b"HTTP/1.1 %d X\r\nContent-Type: application/json\r\n"
+                    b"Content-Length: %d\r\n\r\n%b" % (status, len(body), body)
+                )
+                await writer.drain()
+        writer.close()
+
+    def obey(self):
+        line = sys.stdin.readline().split()
+        if line:
+            self.rate = float(line[1])
+        else:
+            asyncio.get_running_loop().remove_reader(sys.stdin)
+
+
+async def main():
+    path, instance, count = sys.argv[1:]
+    engine = Engine(instance, int(count))
+    server = await asyncio.start_unix_server(engine.serve, path, backlog=1024)
+    asyncio.get_running_loop().add_reader(sys.stdin, engine.obey)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

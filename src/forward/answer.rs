@@ -1,0 +1,252 @@
+//! The head of an upstream's answer, read strictly (RFC 9112 4 and 6.3). Pure: no I/O.
+//!
+//! Imports `http` and `httparse`. Promise: an answer has one length that every reader agrees on,
+//! or it is none.
+
+use bytes::{Bytes, BytesMut};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version, header, response::Parts,
+};
+use httparse::{ParserConfig, Status};
+
+use super::{AnswerError, fields};
+
+/// Most fields in an answer's head.
+const MOST_FIELDS: usize = 100;
+/// Most bytes in one.
+pub const MOST_BYTES: usize = 256 * 1024;
+
+/// How the end of an answer's body is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Length {
+    /// By its length in bytes.
+    Exact(u64),
+    /// By its last chunk.
+    Chunked,
+    /// By the end of the connection.
+    UntilClose,
+}
+
+/// The head of an answer.
+#[derive(Debug)]
+pub struct Head {
+    /// Status and fields, as the upstream wrote them.
+    pub parts: Parts,
+    /// How the body follows.
+    pub length: Length,
+    /// Whether the connection may serve another request after the body.
+    pub keep: bool,
+}
+
+/// The bytes of a head, if `buffer` holds a whole one. `seen` is how many bytes were searched
+/// before, so that one that comes byte by byte is searched once.
+///
+/// # Errors
+/// [`AnswerError::TooLarge`].
+pub fn take(buffer: &mut BytesMut, seen: &mut usize) -> Result<Option<Bytes>, AnswerError> {
+    let from = seen.saturating_sub(3);
+    let end = buffer[from..]
+        .windows(4)
+        .position(|four| four == b"\r\n\r\n");
+    match end {
+        Some(end) => {
+            *seen = 0;
+            Ok(Some(buffer.split_to(from + end + 4).freeze()))
+        }
+        None if buffer.len() > MOST_BYTES => Err(AnswerError::TooLarge),
+        None => {
+            *seen = buffer.len();
+            Ok(None)
+        }
+    }
+}
+
+/// Reads a whole head. `bodiless`: whether the request was one for a head alone.
+///
+/// # Errors
+/// [`AnswerError::NotHttp`].
+pub fn parse(bytes: &Bytes, bodiless: bool) -> Result<Head, AnswerError> {
+    let mut fields = [httparse::EMPTY_HEADER; MOST_FIELDS];
+    let mut parsed = httparse::Response::new(&mut fields);
+    let read = ParserConfig::default().parse_response(&mut parsed, bytes);
+    if read != Ok(Status::Complete(bytes.len())) {
+        return Err(AnswerError::NotHttp);
+    }
+    let code = parsed.code.unwrap_or_default();
+    let status = StatusCode::from_u16(code).map_err(|_| AnswerError::NotHttp)?;
+    let mut parts = Response::new(()).into_parts().0;
+    parts.status = status;
+    // Every step has its own version (RFC 9110 2.5).
+    parts.version = Version::HTTP_11;
+    parts.headers = map(bytes, parsed.headers)?;
+    let old = parsed.version != Some(1);
+    let none = bodiless
+        || status.is_informational()
+        || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    let (length, certain) = length(&parts.headers, none)?;
+    if length == Length::Chunked && old {
+        return Err(AnswerError::NotHttp);
+    }
+    let keep = certain
+        && !old
+        && length != Length::UntilClose
+        && !fields::lists(&parts.headers, &header::CONNECTION, "close");
+    Ok(Head {
+        parts,
+        length,
+        keep,
+    })
+}
+
+/// The fields of a head or of trailers, as slices of the `bytes` they were read from.
+///
+/// # Errors
+/// [`AnswerError::NotHttp`].
+pub fn map(bytes: &Bytes, fields: &[httparse::Header<'_>]) -> Result<HeaderMap, AnswerError> {
+    // With room for what is added on the way.
+    let mut map = HeaderMap::with_capacity(fields.len() + 4);
+    for field in fields {
+        let name = HeaderName::from_bytes(field.name.as_bytes());
+        let value = HeaderValue::from_maybe_shared(bytes.slice_ref(field.value));
+        let (Ok(name), Ok(value)) = (name, value) else {
+            return Err(AnswerError::NotHttp);
+        };
+        map.append(name, value);
+    }
+    Ok(map)
+}
+
+/// How the body follows, and whether that was said in one way only.
+fn length(headers: &HeaderMap, none: bool) -> Result<(Length, bool), AnswerError> {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    let (coding, first) = (codings.next(), lengths.next());
+    if none {
+        return Ok((Length::Exact(0), coding.is_none()));
+    }
+    if let Some(coding) = coding {
+        let chunked = coding.as_bytes().eq_ignore_ascii_case(b"chunked");
+        // Any other coding would have to be undone here, and none is ever asked for.
+        return if chunked && codings.next().is_none() {
+            Ok((Length::Chunked, first.is_none()))
+        } else {
+            Err(AnswerError::NotHttp)
+        };
+    }
+    let Some(first) = first else {
+        return Ok((Length::UntilClose, true));
+    };
+    let digits = first.to_str().unwrap_or_default();
+    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    match digits.parse() {
+        Ok(length) if plain && lengths.all(|other| other == first) => {
+            Ok((Length::Exact(length), true))
+        }
+        _ => Err(AnswerError::NotHttp),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(text: &[u8], bodiless: bool) -> Result<Head, AnswerError> {
+        let (mut buffer, mut seen) = (BytesMut::from(text), 0);
+        match take(&mut buffer, &mut seen)? {
+            Some(head) => parse(&head, bodiless),
+            None => Err(AnswerError::Ended),
+        }
+    }
+
+    #[test]
+    fn an_answer_has_one_length_or_is_none() {
+        use Length::{Chunked, Exact, UntilClose};
+        for (head, expected) in [
+            ("200 OK\r\nContent-Length: 3", Some((Exact(3), true))),
+            (
+                "200\r\ncontent-length: 3\r\ncontent-length: 3",
+                Some((Exact(3), true)),
+            ),
+            (
+                "200 OK\r\ncontent-length: 3\r\nConnection: x, Close",
+                Some((Exact(3), false)),
+            ),
+            (
+                "200 OK\r\ntransfer-encoding: Chunked",
+                Some((Chunked, true)),
+            ),
+            // RFC 9112 6.3: believed, but never again on this connection.
+            (
+                "200 OK\r\ntransfer-encoding: chunked\r\ncontent-length: 3",
+                Some((Chunked, false)),
+            ),
+            ("200 OK\r\nserver: x", Some((UntilClose, false))),
+            ("204 No\r\ncontent-length: 3", Some((Exact(0), true))),
+            ("304 No\r\ncontent-length: 3", Some((Exact(0), true))),
+            (
+                "304 No\r\ntransfer-encoding: chunked",
+                Some((Exact(0), false)),
+            ),
+            ("100 Continue\r\nx: y", Some((Exact(0), true))),
+            ("200 OK\r\ncontent-length: 3\r\ncontent-length: 4", None),
+            ("200 OK\r\ncontent-length: 3, 3", None),
+            ("200 OK\r\ncontent-length: +3", None),
+            ("200 OK\r\ncontent-length: 18446744073709551616", None),
+            ("200 OK\r\ncontent-length:", None),
+            ("200 OK\r\ntransfer-encoding: gzip, chunked", None),
+            (
+                "200 OK\r\ntransfer-encoding: chunked\r\ntransfer-encoding: chunked",
+                None,
+            ),
+            ("200 OK\r\ntransfer-encoding: identity", None),
+            ("200 OK\r\nx : y", None),
+            ("200 OK\r\nx: y\r\n z", None),
+            ("200 OK\r\nx: a\0b", None),
+            ("99 OK", None),
+        ] {
+            let text = format!("HTTP/1.1 {head}\r\n\r\n");
+            let found = read(text.as_bytes(), false)
+                .ok()
+                .map(|head| (head.length, head.keep));
+            assert_eq!(found, expected, "{head:?}");
+        }
+        let old = read(b"HTTP/1.0 200 OK\r\ncontent-length: 3\r\n\r\n", false).unwrap();
+        assert!(!old.keep);
+        assert!(
+            read(
+                b"HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n",
+                false
+            )
+            .is_err()
+        );
+        assert!(read(b"HTTP/2.0 200 OK\r\n\r\n", false).is_err());
+        let head = read(b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n", true).unwrap();
+        assert_eq!((head.length, head.keep), (Length::Exact(0), true));
+    }
+
+    proptest! {
+        #[test]
+        fn a_head_is_the_same_however_it_is_cut(cut in 1..60_usize) {
+            let text = b"HTTP/1.1 200 OK\r\nserver: x\r\ncontent-length: 3\r\n\r\nabc";
+            let (mut buffer, mut seen) = (BytesMut::new(), 0);
+            let mut found = None;
+            for piece in text.chunks(cut) {
+                buffer.extend_from_slice(piece);
+                if found.is_none() {
+                    found = take(&mut buffer, &mut seen).unwrap();
+                }
+            }
+            let head = parse(&found.unwrap(), false).unwrap();
+            prop_assert_eq!(head.length, Length::Exact(3));
+            prop_assert_eq!(&buffer[..], b"abc");
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(text in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = read(&[b"HTTP/1.1 200 OK\r\n", &text[..], b"\r\n\r\n"].concat(), false);
+            let _ = read(&text, true);
+        }
+    }
+}

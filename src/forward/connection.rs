@@ -1,0 +1,219 @@
+//! One HTTP/1.1 connection to an app. Nothing runs beside the request that holds it: whoever
+//! waits for the answer does the reading, so a request costs two socket calls here and no task.
+//!
+//! Of hyper we keep the server's side. Its client hands each message to a task of its own by two
+//! channels, and keeps a second map of the head.
+
+use std::{
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::BytesMut;
+use http::StatusCode;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::{
+    io::AsyncWrite,
+    net::{
+        TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    time::timeout,
+};
+use tokio_util::io::poll_read_buf;
+
+use super::{
+    AnswerError, ForwardError,
+    answer::{self, Head},
+    upload::{Upload, UploadError},
+};
+
+/// Longest an app may take to accept a connection.
+const CONNECT: Duration = Duration::from_secs(5);
+/// How long until a peer that answers nothing counts as gone.
+const KEEP_ALIVE: Duration = Duration::from_mins(1);
+/// Most interim answers to one request.
+const MOST_INTERIM: usize = 100;
+/// How much is read at once: most answers whole, or a large body in few calls.
+const SMALL_READ: usize = 4 * 1024;
+const LARGE_READ: usize = 128 * 1024;
+
+/// A connection to an app.
+pub struct Connection {
+    read: OwnedReadHalf,
+    /// Gone once something else writes on.
+    write: Option<OwnedWriteHalf>,
+    /// What was read and not taken yet.
+    pub buffer: BytesMut,
+    /// The head that is sent, kept for its memory.
+    pub head: Vec<u8>,
+}
+
+/// An exchange went wrong.
+pub enum Failure {
+    /// Before the app could have seen anything of it.
+    Unsent,
+    /// Before anything of an answer came.
+    Unanswered(AnswerError),
+    /// Otherwise; there is no second try.
+    Final(ForwardError),
+}
+
+impl Connection {
+    /// Connects to an app.
+    pub async fn open(addr: SocketAddr) -> Result<Self, ForwardError> {
+        let stream = match timeout(CONNECT, TcpStream::connect(addr)).await {
+            Ok(connected) => connected.and_then(tune).map_err(ForwardError::Connect)?,
+            Err(_) => return Err(ForwardError::ConnectTimeout),
+        };
+        let (read, write) = stream.into_split();
+        Ok(Self {
+            read,
+            write: Some(write),
+            buffer: BytesMut::new(),
+            head: Vec::new(),
+        })
+    }
+
+    /// Whether it may be used again, as far as is known: the app neither closed it nor said
+    /// anything unasked. Costs no socket call unless something did happen.
+    pub fn is_idle(&self) -> bool {
+        let unasked = self.read.try_read(&mut [0]);
+        let quiet = matches!(unasked, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
+        quiet && self.buffer.is_empty() && self.write.is_some()
+    }
+
+    /// Sends the head in `self.head` and what there is of the body, and waits for the answer's
+    /// head. What is left of the body then is sent by a task of its own.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn exchange(
+        &mut self,
+        upload: &mut Option<Upload>,
+        bodiless: bool,
+    ) -> Result<Head, Failure> {
+        let head = std::mem::take(&mut self.head);
+        let sent = self.send(&head).await;
+        self.head = head;
+        if sent.is_err() {
+            return Err(Failure::Unsent);
+        }
+        let (mut seen, mut interim) = (0, 0);
+        let answered = std::future::poll_fn(|cx| {
+            if let (Some(body), Some(write)) = (upload.as_mut(), self.write.as_mut()) {
+                match body.poll(cx, write) {
+                    Poll::Pending => {}
+                    Poll::Ready(Ok(())) => *upload = None,
+                    Poll::Ready(Err(UploadError::Client)) => {
+                        return Poll::Ready(Err(Failure::Final(ForwardError::Body)));
+                    }
+                    Poll::Ready(Err(UploadError::App)) => {
+                        // It may have answered before it hung up.
+                        (*upload, self.write) = (None, None);
+                    }
+                }
+            }
+            loop {
+                let head = match self.poll_head(cx, &mut seen, bodiless) {
+                    Poll::Ready(head) => head?,
+                    Poll::Pending => return Poll::Pending,
+                };
+                let status = head.parts.status;
+                if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
+                    return Poll::Ready(Ok(head));
+                }
+                interim += 1;
+                if interim > MOST_INTERIM {
+                    return Poll::Ready(Err(Failure::Final(ForwardError::Informational)));
+                }
+                if status == StatusCode::CONTINUE
+                    && let Some(body) = upload
+                {
+                    body.may_go(cx);
+                }
+            }
+        })
+        .await?;
+        if let Some(upload) = upload.take()
+            && let Some(write) = self.write.take()
+        {
+            // This connection then serves no other request.
+            tokio::task::spawn_local(upload.finish(write));
+        }
+        Ok(answered)
+    }
+
+    async fn send(&mut self, head: &[u8]) -> io::Result<()> {
+        let mut left = head;
+        std::future::poll_fn(|cx| {
+            while !left.is_empty() {
+                let Some(write) = &mut self.write else {
+                    return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
+                };
+                let written = ready!(Pin::new(write).poll_write(cx, left))?;
+                if written == 0 {
+                    return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+                }
+                left = &left[written..];
+            }
+            Poll::Ready(Ok(()))
+        })
+        .await
+    }
+
+    fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        seen: &mut usize,
+        bodiless: bool,
+    ) -> Poll<Result<Head, Failure>> {
+        let broken = |error| Failure::Final(ForwardError::Broken(error));
+        loop {
+            if let Some(bytes) = answer::take(&mut self.buffer, seen).map_err(broken)? {
+                return Poll::Ready(answer::parse(&bytes, bodiless).map_err(broken));
+            }
+            let error = match ready!(self.poll_fill(cx, false)) {
+                Ok(0) => AnswerError::Ended,
+                Ok(_) => continue,
+                Err(error) => AnswerError::Connection(error),
+            };
+            return Poll::Ready(Err(if self.buffer.is_empty() {
+                Failure::Unanswered(error)
+            } else {
+                broken(error)
+            }));
+        }
+    }
+
+    /// Reads more into the buffer; 0 is the end.
+    pub fn poll_fill(&mut self, cx: &mut Context<'_>, large: bool) -> Poll<io::Result<usize>> {
+        if self.buffer.capacity() - self.buffer.len() < SMALL_READ / 4 {
+            self.buffer
+                .reserve(if large { LARGE_READ } else { SMALL_READ });
+        }
+        poll_read_buf(Pin::new(&mut self.read), cx, &mut self.buffer)
+    }
+
+    /// Whether the request was sent whole and nothing more is to be read.
+    pub fn is_done(&self) -> bool {
+        self.write.is_some() && self.buffer.is_empty()
+    }
+
+    /// The bare stream, and what was read of it beyond the head.
+    pub fn into_stream(self) -> Option<(TcpStream, BytesMut)> {
+        let stream = self.read.reunite(self.write?).ok()?;
+        Some((stream, self.buffer))
+    }
+}
+
+fn tune(stream: TcpStream) -> io::Result<TcpStream> {
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(&stream);
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEP_ALIVE))?;
+    socket.set_tcp_user_timeout(Some(KEEP_ALIVE))?;
+    Ok(stream)
+}

@@ -1,0 +1,79 @@
+//! Where lines go: the log as the operator wants to read it, and the audit trail, which is one
+//! JSON object a line in any case.
+//!
+//! Imports `config`. Promise: no filter holds an audit line back, and none is lost because its
+//! file can't be written: then it goes where the others go.
+
+mod file;
+
+use std::{io, path::PathBuf};
+
+use tracing::{Level, Subscriber};
+use tracing_subscriber::{
+    EnvFilter, Layer,
+    filter::{FilterExt as _, Targets, filter_fn},
+    fmt,
+    layer::SubscriberExt as _,
+    registry::LookupSpan,
+    util::SubscriberInitExt as _,
+};
+
+use self::file::AuditFile;
+use crate::config::{self, LogFormat};
+
+/// The target of audit lines.
+const AUDIT: &str = "audit";
+
+/// The audit file can't be used.
+#[derive(Debug, thiserror::Error)]
+#[error("can't write the audit file {path}; set `log.audit` to one we may append to")]
+pub struct LogError {
+    /// The file.
+    path: PathBuf,
+    /// What the system says.
+    source: io::Error,
+}
+
+/// Begins to log, for the whole process.
+///
+/// # Errors
+/// [`LogError`].
+pub fn init(config: &config::Log) -> Result<(), LogError> {
+    let filter = EnvFilter::try_from_env("RUST_LOG");
+    let filter = filter.unwrap_or_else(|_| EnvFilter::new(&config.filter));
+    // Audit lines have a layer of their own.
+    let filter = filter.and(filter_fn(|line| line.target() != AUDIT));
+    let lines = fmt::layer().with_writer(io::stderr);
+    let lines = match config.format {
+        LogFormat::Pretty => lines.boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    };
+    let audit = match &config.audit {
+        None => audit(io::stderr).boxed(),
+        Some(path) => audit(AuditFile::open(path.clone()).map_err(|source| LogError {
+            path: path.clone(),
+            source,
+        })?)
+        .boxed(),
+    };
+    tracing_subscriber::registry()
+        .with(vec![lines.with_filter(filter).boxed(), audit])
+        .init();
+    Ok(())
+}
+
+/// One JSON object for each audit line, whatever the other lines look like.
+fn audit<S, W>(writer: W) -> impl Layer<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'a> fmt::MakeWriter<'a> + Send + Sync + 'static,
+{
+    fmt::layer()
+        .json()
+        .flatten_event(true)
+        .with_current_span(false)
+        .with_span_list(false)
+        .with_level(false)
+        .with_writer(writer)
+        .with_filter(Targets::new().with_target(AUDIT, Level::INFO))
+}
