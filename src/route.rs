@@ -27,6 +27,8 @@ pub enum Route {
     SignedOut,
     /// `/_vestibule/stop`: the home page's stop button.
     Stop,
+    /// `/_vestibule/keep`: the home page's button that delays a stop.
+    Keep,
     /// `/_vestibule/live`: the home page's changes, as server-sent events.
     Live,
     /// `/_vestibule/progress/<app>/<user>/`: a start, as server-sent events.
@@ -94,6 +96,7 @@ fn own_route(own: &str, known: impl Fn(&AppName) -> bool) -> Result<Route, Route
         "logout" => Route::Logout,
         "signed-out" => Route::SignedOut,
         "stop" => Route::Stop,
+        "keep" => Route::Keep,
         "live" => Route::Live,
         _ => {
             if let Some(call) = own.strip_prefix("api/") {

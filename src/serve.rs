@@ -154,11 +154,7 @@ async fn run_with(config: Config) -> Result<(), ServeError> {
         Workspaces::open(engine, &config, instance, rare.clone(), stop.clone()).await?;
 
     let tasks = TaskTracker::new();
-    tasks.spawn(reaper::run(
-        workspaces.clone(),
-        config.idle.clone(),
-        stop.clone(),
-    ));
+    tasks.spawn(reaper::run(workspaces.clone(), stop.clone()));
     let api = api(&config, &symptoms, &sessions, &workspaces);
     tasks.spawn(admin::serve(admin_socket, api.clone(), stop.clone()));
     let bounds = Bounds::new(config.limits.clone(), config.listen.trusted_proxies.clone());

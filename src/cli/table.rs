@@ -2,13 +2,14 @@
 
 use serde_json::Value;
 
-const COLUMNS: [(&str, &str); 7] = [
+const COLUMNS: [(&str, &str); 8] = [
     ("USER", "user"),
     ("STATE", "state"),
     ("APPS", "apps"),
     ("OPEN", "open"),
     ("IDLE", "idle_seconds"),
     ("STOPS IN", "stops_in_seconds"),
+    ("HELD BY", "held_by"),
     ("UPDATE", "update_pending"),
 ];
 
@@ -90,12 +91,13 @@ mod tests {
     fn a_table_lines_up() {
         let list = json!([{
             "user": "alice", "state": "running", "apps": ["codespace", "jupyter"], "open": 2,
-            "idle_seconds": 90, "stops_in_seconds": null, "update_pending": true,
+            "idle_seconds": 90, "stops_in_seconds": null, "held_by": "connected",
+            "update_pending": true,
         }]);
         assert_eq!(
             workspaces(&list),
-            "USER   STATE    APPS               OPEN  IDLE    STOPS IN  UPDATE\n\
-             alice  running  codespace,jupyter  2     1m 30s  -         pending\n"
+            "USER   STATE    APPS               OPEN  IDLE    STOPS IN  HELD BY    UPDATE\n\
+             alice  running  codespace,jupyter  2     1m 30s  -         connected  pending\n"
         );
     }
 }

@@ -8,6 +8,8 @@ mod addresses;
 mod admin;
 mod apps;
 mod defaults;
+mod idle;
+mod input;
 mod keys;
 mod load;
 mod mistake;
@@ -29,6 +31,8 @@ use std::{
 pub use self::{
     addresses::same_host,
     admin::Scope,
+    idle::{Holds, Idle, Policy},
+    input::{InputRules, Requests},
     mistake::{ConfigErrors, Mistake},
     node::Place,
 };
@@ -260,6 +264,23 @@ pub struct App {
     pub headers: BTreeMap<String, String>,
     /// Cookies added to every request to it, replacing the client's of the same name.
     pub cookies: BTreeMap<String, String>,
+    /// Which of its requests are a person's doing.
+    pub input: InputRules,
+    /// How it says that it is computing, if it can.
+    pub busy: Option<BusyQuestion>,
+    /// When a workspace is stopped in which it runs.
+    pub policy: Policy,
+}
+
+/// How an app says that it is computing: by a field somewhere in a JSON answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BusyQuestion {
+    /// Path of the answer, as the app sees it; a template.
+    pub path: String,
+    /// The field's name.
+    pub field: String,
+    /// What it says of something that computes.
+    pub value: String,
 }
 
 /// Whether the upstream sees `/<app>/<user>` in front of the path.
@@ -279,13 +300,6 @@ impl App {
             .replace("{prefix}", prefix)
             .replace("{secret}", secret)
     }
-}
-
-/// When a quiet workspace is stopped.
-#[derive(Clone, Debug)]
-pub struct Idle {
-    /// How long nothing may have been open or asked for; `None`: never stopped.
-    pub timeout: Option<Duration>,
 }
 
 /// Bounds against too much of anything.

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::{Response, StatusCode, Uri};
 use serde_json::json;
 use tokio::{
     sync::{mpsc, watch},
@@ -21,7 +21,7 @@ use crate::{
     names::Username,
     pages::{self, Fact, Gauge, HomeApp, Live},
     session::Entry,
-    workspace::{Disk, Status, StopError, StopReason, Usage},
+    workspace::{Disk, KeepError, Status, StopError, StopReason, Usage},
 };
 
 /// Where the page hears of changes.
@@ -119,10 +119,32 @@ fn live<'a>(shared: &'a Shared, entry: &Entry, usage: &Usage) -> Live<'a> {
     Live {
         state: status.state,
         state_sentence: sentence(status.state).to_owned(),
+        about_to_stop: status
+            .stops_in_seconds
+            .filter(|_| status.about_to_stop)
+            .map(about),
         apps: apps.collect(),
         gauges: gauges(usage, status.state, shared.config.workspace.cpu_millis),
         facts: facts(&status),
         can_stop: matches!(status.state, "running" | "paused"),
+    }
+}
+
+/// Keeps the workspace for as long as `for` in the query says, or for another time-out, and
+/// shows the page again.
+pub fn keep(shared: &Shared, user: &Username, uri: &Uri) -> Result<Response<Body>, Refusal> {
+    let idle = &shared.config.idle;
+    let usual = idle.policy.timeout.unwrap_or(idle.longest_keep);
+    let asked = uri.query().unwrap_or_default().strip_prefix("for=");
+    let asked = match asked.map(humantime::parse_duration) {
+        None => usual.min(idle.longest_keep),
+        Some(Ok(asked)) => asked,
+        Some(Err(_)) => return Err(Refusal::Keep("`for` is a time such as 90m or 8h.".into())),
+    };
+    match shared.workspaces.keep(user, asked) {
+        // What doesn't run isn't stopped either.
+        Ok(_) | Err(KeepError::NotRunning) => Ok(reply::see_other("/")),
+        Err(error) => Err(Refusal::Keep(error.to_string())),
     }
 }
 
@@ -182,14 +204,20 @@ fn percent(share: f64) -> u8 {
 }
 
 fn facts(status: &Status) -> Vec<Fact> {
-    let stops = status.stops_in_seconds.map(|seconds| match status.open {
-        0 => Fact {
+    let why = match status.held_by {
+        Some("kept") => "Somebody asked for it to be kept until then.",
+        Some("max_age") => "It may run for so long, and no longer.",
+        Some("busy") => "It computes, or did so last.",
+        _ => "Unless you do something in it.",
+    };
+    let stops = status.held_by.map(|held_by| match status.stops_in_seconds {
+        Some(seconds) => Fact {
             label: "Stops",
-            text: format!("In {}, if it stays as quiet", about(seconds)),
-            more: Some("Your files stay.".to_owned()),
+            text: format!("In {}, if nothing more happens", about(seconds)),
+            more: Some(format!("{why} Your files stay.")),
         },
-        1 => not_yet("1 connection is open"),
-        open => not_yet(&format!("{open} connections are open")),
+        None if held_by == "connected" => not_yet("Something is open."),
+        None => not_yet("Nothing here ends it."),
     });
     let image = status.version.as_ref().map(|version| Fact {
         label: "Image",
@@ -204,8 +232,8 @@ fn facts(status: &Status) -> Vec<Fact> {
 fn not_yet(why: &str) -> Fact {
     Fact {
         label: "Stops",
-        text: "Not while it is in use".to_owned(),
-        more: Some(format!("{why}.")),
+        text: "Not as things stand".to_owned(),
+        more: Some(why.to_owned()),
     }
 }
 

@@ -38,7 +38,7 @@ use crate::{
     secret,
     session::{Credential, Denied, Entry, Reason, Sessions},
     symptoms::{Arrival, Symptom, Symptoms},
-    workspace::{ActivityKind, Phase, Upstream, Workspaces},
+    workspace::{Kind, Mover, Phase, Upstream, Visit, Workspaces},
 };
 
 /// What all serving threads read and none of them waits for.
@@ -171,8 +171,9 @@ impl Front {
         let Some(entry) = self.enter(asker, &head, Some(&target)).await? else {
             return login::redirect(self, &head, &path_and_query(&head.uri)).await;
         };
+        let visit = self.visit(asker, &head, &target);
         let upstream = self
-            .reach(asker, || path_and_query(&head.uri), &target, &entry)
+            .reach(asker, || path_and_query(&head.uri), &target, &entry, &visit)
             .await?;
         self.forward(
             asker,
@@ -180,6 +181,7 @@ impl Front {
             &target,
             &entry,
             &upstream,
+            visit,
         )
         .await
     }
@@ -199,7 +201,7 @@ impl Front {
         head: &Parts,
         own: Route,
     ) -> Result<Response<Body>, Refusal> {
-        let post = matches!(own, Route::Logout | Route::Stop);
+        let post = matches!(own, Route::Logout | Route::Stop | Route::Keep);
         let fits = if post {
             head.method == Method::POST
         } else {
@@ -235,6 +237,7 @@ impl Front {
         };
         match own {
             Route::Stop => home::stop(&self.shared, &entry.claims().user).await,
+            Route::Keep => home::keep(&self.shared, &entry.claims().user, &head.uri),
             Route::Live => Ok(home::stream(&self.shared, entry)),
             Route::Progress(target) => Ok(progress::stream(self, &target, &entry)),
             _ => Ok(home::page(&self.shared, &entry)),
@@ -296,6 +299,28 @@ impl Front {
         Refusal::CrossSite
     }
 
+    /// Who comes, and whether it is a person who does something.
+    fn visit(&self, asker: &Asker, head: &Parts, target: &Target) -> Visit {
+        let (app, rest) = (&target.app, &target.rest);
+        let is_socket = head::is_websocket(&head.headers, &head.extensions);
+        let rules = &self.shared.config.apps[app].input;
+        // What a socket carries is judged as it comes; that it is opened says nothing.
+        let input = !is_socket && rules.is_input(&head.method, rest, asker.navigation);
+        tracing::trace!(target: "traffic", user = %target.user, %app, id = asker.request_id,
+            is_socket, navigation = asker.navigation, method = %head.method, path = rest);
+        let kind = match (is_socket, asker.navigation) {
+            (true, _) => Kind::Socket,
+            (_, true) => Kind::Navigation,
+            _ => Kind::Request,
+        };
+        let by = Mover {
+            kind,
+            app: Some(app.clone()),
+            client: Some(asker.client),
+        };
+        Visit { by, input }
+    }
+
     /// The running app. Only a navigation starts one; whatever else asks costs nothing.
     async fn reach(
         &self,
@@ -303,12 +328,13 @@ impl Front {
         here: impl FnOnce() -> String,
         target: &Target,
         entry: &Entry,
+        visit: &Visit,
     ) -> Result<Arc<Upstream>, Refusal> {
         let Shared {
             workspaces, config, ..
         } = &*self.shared;
         let Target { app, user, .. } = target;
-        if let Some(upstream) = workspaces.upstream(user, app) {
+        if let Some(upstream) = workspaces.upstream(user, app, visit) {
             return Ok(upstream);
         }
         let title = config.apps[app].title.clone();
@@ -323,7 +349,8 @@ impl Front {
                 None => Refusal::NotRunning,
             });
         }
-        let mut phases = workspaces.ensure(user, entry.claims().uid.as_deref(), app);
+        let uid = entry.claims().uid.as_deref();
+        let mut phases = workspaces.ensure(user, uid, app, &visit.by);
         // A start goes on without us: dropping the wait loses nothing.
         let settled = timeout(
             config.workspace.patience,
@@ -356,6 +383,7 @@ impl Front {
         target: &Target,
         entry: &Entry,
         upstream: &Arc<Upstream>,
+        visit: Visit,
     ) -> Result<Response<Body>, Refusal> {
         let config = &self.shared.config;
         let strip = config.apps[&target.app].prefix == Prefix::Strip;
@@ -366,16 +394,13 @@ impl Front {
             let path = respelled(prefix, target, request.uri());
             set_path(request.uri_mut(), &path);
         }
-        let path = again(asker, request.uri());
-        let kind = if head::is_websocket(request.headers(), request.extensions()) {
-            ActivityKind::Socket
-        } else {
-            if request.headers().contains_key(header::SEC_WEBSOCKET_KEY) {
-                let by = asker.peer.to_canonical();
-                self.shared.symptoms.note(Symptom::LostUpgrade, &by);
-            }
-            ActivityKind::Request
-        };
+        if visit.by.kind != Kind::Socket
+            && request.headers().contains_key(header::SEC_WEBSOCKET_KEY)
+        {
+            let by = asker.peer.to_canonical();
+            self.shared.symptoms.note(Symptom::LostUpgrade, &by);
+        }
+        let again = again(asker, request.uri()).map(|path| (path, visit.clone()));
         let own_cookies = self.shared.sessions.own_cookie_names();
         let https = config.site.origin.starts_with("https:");
         let to = Destination {
@@ -408,7 +433,7 @@ impl Front {
                 frame_ancestors: &config.site.frame_ancestors,
             },
         };
-        let guard = Held::new(upstream.activity(kind), &entry.live);
+        let guard = Held::new(upstream, visit, &entry.live, &asker.request_id);
         let error = match self.pool.send(request, to, guard).await {
             Ok(response) => return Ok(response),
             Err(ForwardError::Ended) => {
@@ -419,9 +444,10 @@ impl Front {
         };
         if error.is_unreachable() {
             self.shared.workspaces.suspect(upstream);
-            if let Some(path) = path {
+            if let Some((path, visit)) = again {
                 // A person sees it start again rather than fail.
-                self.reach(asker, || path.clone(), target, entry).await?;
+                self.reach(asker, || path.clone(), target, entry, &visit)
+                    .await?;
                 return Ok(reply::see_other(&path));
             }
         }

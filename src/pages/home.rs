@@ -29,6 +29,8 @@ pub struct Live<'a> {
     pub state_sentence: String,
     /// What can be opened.
     pub apps: Vec<HomeApp<'a>>,
+    /// In how long it will be stopped, in words, if that is to be said aloud: `4 minutes`.
+    pub about_to_stop: Option<String>,
     /// What the workspace uses.
     pub gauges: Vec<Gauge>,
     /// What else there is to know of it.
@@ -120,6 +122,7 @@ mod tests {
                 state,
                 state_sentence: String::new(),
                 apps: Vec::new(),
+                about_to_stop: None,
                 gauges: Vec::new(),
                 facts: Vec::new(),
                 can_stop: false,

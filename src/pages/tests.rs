@@ -66,6 +66,7 @@ fn every_page(text: &str) -> Vec<Html> {
                 state: text,
                 state_sentence: text.to_owned(),
                 apps: vec![app],
+                about_to_stop: Some(text.to_owned()),
                 gauges: vec![gauge],
                 facts: vec![fact],
                 can_stop: true,

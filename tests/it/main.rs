@@ -33,3 +33,4 @@ mod sockets;
 mod starts;
 mod streams;
 mod tenants;
+mod traces;
