@@ -390,7 +390,7 @@ impl Sessions {
             // Told only if it cuts something: most end unseen.
             for live in over.iter().filter(|live| Arc::strong_count(live) > 1) {
                 let Claims { user, session, .. } = &live.claims;
-                tracing::info!(target: "audit", event = "session-end", reason = "expired", %user, session);
+                tracing::info!(target: "audit", event = "session_end", reason = "expired", %user, session);
             }
             end(&over);
         }

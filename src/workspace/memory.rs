@@ -2,7 +2,9 @@
 //! it was last stopped. One small file for each user in `state_dir`.
 
 use std::{
-    fs, io,
+    fs::{self, DirBuilder},
+    io,
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
@@ -71,7 +73,10 @@ impl Memory {
         let written = serde_json::to_vec(remembered)
             .map_err(io::Error::other)
             .and_then(|text| {
-                fs::create_dir_all(&self.folder)?;
+                DirBuilder::new()
+                    .recursive(true)
+                    .mode(0o700)
+                    .create(&self.folder)?;
                 let file = self.file(user);
                 let new = file.with_extension("new");
                 fs::write(&new, text)?;
