@@ -19,9 +19,9 @@ use super::{
 use crate::{
     forward::Body,
     names::Username,
-    pages::{self, Fact, Gauge, HomeApp, Live},
+    pages::{self, Fact, Gauge, HomeApp, Keep, Live},
     session::Entry,
-    workspace::{Disk, KeepError, Status, StopError, StopReason, Usage},
+    workspace::{Disk, Explanation, KeepError, Status, StopError, StopReason, Usage},
 };
 
 /// Where the page hears of changes.
@@ -108,6 +108,8 @@ pub async fn stop(shared: &Shared, user: &Username) -> Result<Response<Body>, Re
 fn live<'a>(shared: &'a Shared, entry: &Entry, usage: &Usage) -> Live<'a> {
     let user = &entry.claims().user;
     let status = shared.workspaces.status(user);
+    let explained = shared.workspaces.explain(user);
+    let runs = status.state == "running";
     let granted = entry.claims().apps.as_ref();
     let apps = shared.config.apps.iter();
     let apps = apps.filter(|(name, _)| granted.is_none_or(|granted| granted.contains(name)));
@@ -126,6 +128,8 @@ fn live<'a>(shared: &'a Shared, entry: &Entry, usage: &Usage) -> Live<'a> {
         apps: apps.collect(),
         gauges: gauges(usage, status.state, shared.config.workspace.cpu_millis),
         facts: facts(&status),
+        why: why(&explained),
+        keep: runs.then(|| longest_keep(shared.config.idle.longest_keep)),
         can_stop: matches!(status.state, "running" | "paused"),
     }
 }
@@ -208,16 +212,16 @@ fn facts(status: &Status) -> Vec<Fact> {
         Some("kept") => "Somebody asked for it to be kept until then.",
         Some("max_age") => "It may run for so long, and no longer.",
         Some("busy") => "It computes, or did so last.",
+        Some("connected") => "Something is open, or was last.",
         _ => "Unless you do something in it.",
     };
-    let stops = status.held_by.map(|held_by| match status.stops_in_seconds {
-        Some(seconds) => Fact {
-            label: "Stops",
-            text: format!("In {}, if nothing more happens", about(seconds)),
-            more: Some(format!("{why} Your files stay.")),
-        },
-        None if held_by == "connected" => not_yet("Something is open."),
-        None => not_yet("Nothing here ends it."),
+    let stops = status.held_by.map(|_| Fact {
+        label: "Stops",
+        text: status.stops_in_seconds.map_or_else(
+            || "Not as things stand".to_owned(),
+            |seconds| format!("In {}, if nothing more happens", about(seconds)),
+        ),
+        more: Some(format!("{why} Your files stay.")),
     });
     let image = status.version.as_ref().map(|version| Fact {
         label: "Image",
@@ -229,12 +233,49 @@ fn facts(status: &Status) -> Vec<Fact> {
     stops.into_iter().chain(image).collect()
 }
 
-fn not_yet(why: &str) -> Fact {
-    Fact {
-        label: "Stops",
-        text: "Not as things stand".to_owned(),
-        more: Some(why.to_owned()),
+/// What moved each clock last, and why the workspace was last stopped.
+fn why(explained: &Explanation) -> Vec<Fact> {
+    let clocks = explained.clocks.iter().map(|clock| {
+        let by = clock.by();
+        Fact {
+            label: match clock.clock.as_str() {
+                "input" => "Last used",
+                "busy" => "Last computed",
+                _ => "Last connected",
+            },
+            text: match clock.open {
+                0 => format!("{} ago", about(clock.seconds_ago)),
+                open => format!("Now ({open} open)"),
+            },
+            more: Some(if clock.holds {
+                format!("{}.", capital(&by))
+            } else {
+                format!("{}. This alone keeps nothing running.", capital(&by))
+            }),
+        }
+    });
+    let last = explained.last_stop.iter().map(|last| Fact {
+        label: "Last stop",
+        text: last.at.replace('T', " ").replace('Z', " UTC"),
+        more: Some(format!("{}.", capital(&last.because))),
+    });
+    clocks.chain(last).collect()
+}
+
+/// A click that keeps it for as long as may be.
+fn longest_keep(longest: Duration) -> Keep {
+    let time = humantime::format_duration(Duration::from_secs(longest.as_secs())).to_string();
+    Keep {
+        action: format!("/_vestibule/keep?for={}", time.replace(' ', "")),
+        time,
     }
+}
+
+/// A sentence's beginning.
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(char::to_uppercase);
+    first.into_iter().flatten().chain(letters).collect()
 }
 
 /// A size as people say it, in powers of 1024 as the limits are written.

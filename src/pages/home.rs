@@ -35,8 +35,21 @@ pub struct Live<'a> {
     pub gauges: Vec<Gauge>,
     /// What else there is to know of it.
     pub facts: Vec<Fact>,
+    /// What its clocks say, and why it was last stopped.
+    pub why: Vec<Fact>,
+    /// How it can be kept by a click, while it runs.
+    pub keep: Option<Keep>,
     /// Whether there is anything to stop.
     pub can_stop: bool,
+}
+
+/// A click that keeps a workspace.
+#[derive(Clone, Debug)]
+pub struct Keep {
+    /// Where it is posted.
+    pub action: String,
+    /// For how long, in words.
+    pub time: String,
 }
 
 /// An app on the home page.
@@ -125,6 +138,8 @@ mod tests {
                 about_to_stop: None,
                 gauges: Vec::new(),
                 facts: Vec::new(),
+                why: vec![],
+                keep: None,
                 can_stop: false,
             };
             let text = live(&part);

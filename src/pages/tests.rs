@@ -68,7 +68,12 @@ fn every_page(text: &str) -> Vec<Html> {
                 apps: vec![app],
                 about_to_stop: Some(text.to_owned()),
                 gauges: vec![gauge],
-                facts: vec![fact],
+                facts: vec![fact.clone()],
+                why: vec![fact],
+                keep: Some(Keep {
+                    action: text.to_owned(),
+                    time: text.to_owned(),
+                }),
                 can_stop: true,
             },
         }),

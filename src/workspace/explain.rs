@@ -69,6 +69,13 @@ pub struct ClockTold {
     pub client: Option<IpAddr>,
 }
 
+impl ClockTold {
+    /// What moved it last, in words.
+    pub fn by(&self) -> String {
+        in_words(self.kind, self.app.as_deref(), self.client)
+    }
+}
+
 /// An open WebSocket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SocketTold {
@@ -304,11 +311,16 @@ fn holds(policy: &Policy) -> Vec<&'static str> {
 /// What moved a clock, in words.
 fn by(clock: &Clock) -> String {
     let by = clock.by();
-    let mut text = by.kind.words().to_owned();
-    if let Some(app) = by.app {
+    let app = by.app.map(|app| app.to_string());
+    in_words(by.kind, app.as_deref(), by.client)
+}
+
+fn in_words(kind: Kind, app: Option<&str>, client: Option<IpAddr>) -> String {
+    let mut text = kind.words().to_owned();
+    if let Some(app) = app {
         text = format!("{text} of {app}");
     }
-    if let Some(client) = by.client {
+    if let Some(client) = client {
         text = format!("{text} from {client}");
     }
     text

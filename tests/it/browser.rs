@@ -171,13 +171,9 @@ async fn an_untouched_tab_is_stopped_a_typing_and_a_computing_one_are_not() {
     }
 }
 
-/// What Vestibule says of a user's workspace, on its admin socket.
+/// What Vestibule says of a user's workspace.
 pub fn explain(world: &World, user: &str) -> Explanation {
-    let output = Command::new("curl")
-        .args(["-s", "--unix-socket"])
-        .arg(world.dir.join("state/admin.sock"))
-        .arg(format!("http://vestibule/workspaces/{user}/explain"))
-        .output()
-        .unwrap();
+    let mut explain = world.vestibule();
+    let output = explain.args(["explain", user, "--json"]).output().unwrap();
     serde_json::from_slice(&output.stdout).unwrap()
 }
