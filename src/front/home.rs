@@ -244,7 +244,7 @@ fn why(explained: &Explanation) -> Vec<Fact> {
                 _ => "Last connected",
             },
             text: match clock.open {
-                0 => format!("{} ago", about(clock.seconds_ago)),
+                0 => capital(&format!("{} ago", about(clock.seconds_ago))),
                 open => format!("Now ({open} open)"),
             },
             more: Some(if clock.holds {
@@ -264,10 +264,10 @@ fn why(explained: &Explanation) -> Vec<Fact> {
 
 /// A click that keeps it for as long as may be.
 fn longest_keep(longest: Duration) -> Keep {
-    let time = humantime::format_duration(Duration::from_secs(longest.as_secs())).to_string();
+    let seconds = longest.as_secs();
     Keep {
-        action: format!("/_vestibule/keep?for={}", time.replace(' ', "")),
-        time,
+        action: format!("/_vestibule/keep?for={seconds}s"),
+        time: about(seconds),
     }
 }
 

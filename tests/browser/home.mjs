@@ -23,9 +23,9 @@ await scenario("home", async (page, step, shot) => {
   await home.locator(".gauges .label", { hasText: "CPU" }).waitFor();
   await home.locator(".gauges .label", { hasText: "Files" }).waitFor();
   await home.locator(".facts", { hasText: "if nothing more happens" }).first().waitFor();
-  const connected = home.locator(".why div", { hasText: "Last connected" });
+  const connected = home.locator(".clocks div", { hasText: "Last connected" });
   await connected.filter({ hasText: "open)" }).waitFor({ state: "attached" });
-  await home.click(".why summary");
+  await home.click(".clocks summary");
   step("it tells what is used");
 
   for (const [size, viewport] of Object.entries(SIZES)) {

@@ -58,6 +58,8 @@ const roles = {
 };
 
 await scenario(`idle-${process.env.ROLE}`, async (page, step) => {
+  // Whoever ends us ends the browser first.
+  page.context().browser().on("disconnected", () => process.exit());
   await roles[process.env.ROLE](page, () => step("it goes on"));
   for (;;) await sleep(1000);
 });

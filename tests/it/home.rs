@@ -79,7 +79,7 @@ async fn the_home_page_tells_state_use_and_image_and_hears_of_changes() {
         "Memory",
         "Files",
         "/_vestibule/stop",
-        "/_vestibule/keep?for=8h",
+        "/_vestibule/keep?for=28800s",
         "<dt>Last used</dt>",
         "data-events=\"/_vestibule/live\"",
     ] {
