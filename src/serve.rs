@@ -7,9 +7,8 @@
 use std::{io, net::SocketAddr, path::PathBuf, rc::Rc, sync::Arc, thread, time::Duration};
 
 use tokio::{
-    runtime,
+    runtime::{self, LocalOptions},
     signal::unix::{SignalKind, signal},
-    task::LocalSet,
     time::timeout,
 };
 use tokio_rustls::TlsAcceptor;
@@ -253,9 +252,9 @@ fn serve(
 ) -> io::Result<()> {
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
-        .build()?;
+        .build_local(LocalOptions::default())?;
     let connections = TaskTracker::new();
-    LocalSet::new().block_on(&runtime, async move {
+    runtime.block_on(async move {
         let meter = shared.metrics.meter();
         let service = Rc::new(Service {
             handler: Rc::new(Front::new(shared, Arc::clone(&meter))),

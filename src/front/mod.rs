@@ -14,7 +14,7 @@ mod probe;
 mod progress;
 mod reply;
 
-use std::{cell::Cell, net::IpAddr, sync::Arc};
+use std::{cell::Cell, net::IpAddr, pin::pin, sync::Arc};
 
 use http::{Method, Request, Response, Uri, header, request::Parts};
 use hyper::body::Incoming;
@@ -99,7 +99,8 @@ impl Handler for Front {
             html: head::accepts_html(&head.headers),
         };
         let app = self.meter.app(uri.path());
-        let (answered, spent) = metrics::spent(self.answer(peer, &asker, head, body)).await;
+        let answer = pin!(self.answer(peer, &asker, head, body));
+        let (answered, spent) = metrics::spent(answer).await;
         let response = answered.unwrap_or_else(|refusal| self.refuse(&refusal, &asker));
         self.meter.answered(app, response.status(), spent);
         self.access.add(&Line {

@@ -144,7 +144,7 @@ pub struct Service<H> {
     pub connections: TaskTracker,
 }
 
-/// Accepts from `bound` until the service is told to stop. Runs in a `LocalSet`.
+/// Accepts from `bound` until the service is told to stop. Runs in a local runtime.
 ///
 /// # Errors
 /// If the socket can't be given to the runtime.

@@ -1,14 +1,14 @@
 //! How long we ourselves work on something, whatever it waits for meanwhile.
 
-use std::{future::poll_fn, pin::pin, time::Duration};
+use std::{future::poll_fn, pin::Pin, time::Duration};
 
 use tokio::time::Instant;
 
 /// Runs `work` and says how long it kept this thread: the sum of its polls. What it waited
 /// for (an app's answer, a start, a client) is not in it, wherever it waits. Two looks at the
 /// clock for each poll, of which a proxied request has two or three.
-pub async fn spent<F: Future>(work: F) -> (F::Output, Duration) {
-    let mut work = pin!(work);
+/// `work` stays where it is: by value it would be in this future twice.
+pub async fn spent<F: Future>(mut work: Pin<&mut F>) -> (F::Output, Duration) {
     let mut spent = Duration::ZERO;
     let output = poll_fn(|cx| {
         let began = Instant::now();
@@ -22,6 +22,8 @@ pub async fn spent<F: Future>(work: F) -> (F::Output, Duration) {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -31,7 +33,7 @@ mod tests {
             tokio::time::sleep(Duration::from_mins(1)).await;
             "done"
         };
-        let (output, spent) = spent(work).await;
+        let (output, spent) = spent(pin!(work)).await;
         assert_eq!(output, "done");
         assert_eq!(spent, Duration::from_millis(3));
     }
