@@ -40,7 +40,7 @@ step 'Django example' django
 step 'benchmark tables' python3 -B -m unittest discover -s benches
 step 'units' cargo test --locked --lib --bins
 # Alone, as a browser on a laptop: others' containers would come and go under it.
-step 'in a real browser' cargo test --locked --test it -- browser::
+step 'in a real browser' cargo test --locked --test it -- browser:: --test-threads 1
 step 'stories on real parts' cargo test --locked --test it -- --skip browser::
 
 printf '\n\033[1m### summary\033[0m\n'
