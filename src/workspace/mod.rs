@@ -27,7 +27,6 @@ mod start;
 mod state;
 mod status;
 mod stop;
-mod tell;
 mod upstream;
 mod usage;
 

@@ -124,9 +124,9 @@ async fn an_untouched_tab_is_stopped_a_typing_and_a_computing_one_are_not() {
         .await;
     }
     let explain = |user: &str| {
-        let explained = explain(&world, user);
-        println!("{explained}");
-        explained
+        let said = world.vestibule().args(["explain", user]).output().unwrap();
+        println!("{}", String::from_utf8_lossy(&said.stdout));
+        explain(&world, user)
     };
     let [untouched, typing, computing, sleeping] = [0, 1, 2, 3].map(|n| browsers[n].1.clone());
     until("the untouched one is stopped", 3 * SLOW, async || {

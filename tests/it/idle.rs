@@ -85,7 +85,7 @@ async fn an_open_socket_and_its_polls_keep_nothing_by_themselves_and_that_is_exp
         .await
         .unwrap();
     let explained = explain(&world, &world.alice);
-    assert_eq!(explained.sockets.len(), 1, "{explained}");
+    assert_eq!(explained.sockets.len(), 1, "{explained:?}");
     assert_eq!(explained.stop.unwrap().held_by, "input");
     until("it is stopped", SLOW, async || {
         person.fetch(&person.path("recorder", "poll")).send().await;

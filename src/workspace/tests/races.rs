@@ -430,7 +430,7 @@ fn a_stop_is_explained_also_after_a_restart() {
         assert_eq!(
             (stop.held_by.as_str(), stop.in_seconds),
             ("input", Some(30)),
-            "{explained}"
+            "{explained:?}"
         );
         assert!(!stop.notice);
         sleep(Duration::from_secs(25)).await;
@@ -440,10 +440,10 @@ fn a_stop_is_explained_also_after_a_restart() {
         house.take(&Step::Restart).await;
         let explained = house.workspaces.explain(&username(0));
         assert_eq!(explained.state, "stopped");
-        println!("{explained}");
+        println!("{explained:?}");
         let last = explained.last_stop.clone().unwrap();
         assert_eq!(last.reason, "idle");
-        assert!(last.because.contains("a page"), "{explained}");
+        assert!(last.because.contains("a page"), "{explained:?}");
     });
 }
 
@@ -468,7 +468,7 @@ fn a_keep_outlives_a_restart_of_ours_and_has_its_bounds() {
         assert_eq!(
             explained.stop.clone().unwrap().held_by,
             "kept",
-            "{explained}"
+            "{explained:?}"
         );
         sleep(2 * TIMEOUT).await;
         house.check().unwrap();
