@@ -2,8 +2,10 @@
 //!
 //! A request flows downhill: `listener` accepts it, `route` says which workspace it is for,
 //! `session` who may enter, `workspace` has the app up, `forward` carries it there; `front` is
-//! that line, written once. Beside the stream stand `reaper`, `admin` with `doctor`, and `pages`;
-//! under all of it `engine`, `config` and `names`. `serve` wires everything, `cli` is what an operator types.
+//! that line, written once. Beside the stream stand `reaper`, `scrape`, `admin` with `doctor`, and
+//! `pages`; under all of it `engine`, `log`, `metrics`, `config`, `symptoms`, `problem`, `names` and
+//! `secret`. `serve` wires everything, `cli` is what an operator types; docs/architecture.md has
+//! the order.
 
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]

@@ -93,7 +93,10 @@ fn computing(out: &mut String, told: &Value) {
     let cpu = &told["cpu"];
     if cpu.is_object() {
         let used = cpu["cpus"].as_f64();
-        let used = used.map_or_else(|| "can't be told".to_owned(), |used| format!("{used:.3}"));
+        let used = used.map_or_else(
+            || "unknown, so busy".to_owned(),
+            |used| format!("{used:.3}"),
+        );
         let window = cpu["window_seconds"].as_u64().map(time).unwrap_or_default();
         let _ = writeln!(
             out,

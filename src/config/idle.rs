@@ -13,7 +13,8 @@ use super::{
 };
 
 const SECOND: Duration = Duration::from_secs(1);
-const YEAR: Duration = Duration::from_hours(24 * 365);
+/// As long as the word `1year` means in a time.
+const YEAR: Duration = Duration::from_hours(24 * 365 + 6);
 
 /// When workspaces are stopped.
 #[derive(Clone, Debug)]

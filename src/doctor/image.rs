@@ -22,6 +22,9 @@ echo "uid $(id -u)"
 const LABEL: &str = "vestibule.doctor";
 /// Enough for a shell.
 const MEMORY: u64 = 256 << 20;
+/// What to do about one that isn't there.
+const MISSING: &str = "build it with workspace-image/build.sh, or have docker load or pull it \
+    (Vestibule never pulls), or name another in `workspace.image`";
 /// What to do about an image that lacks something.
 const BUILD: &str = "build the image with workspace-image/build.sh and name it in \
     `workspace.image`, or take the app away with `enabled = false`";
@@ -32,7 +35,7 @@ pub async fn examine(config: &Config, engine: &Docker) -> Finding {
     match engine.image_id(image).await {
         Ok(_) => {}
         Err(EngineError::ImageMissing(_)) => {
-            return fail(format!("there is no image {image}"), BUILD);
+            return fail(format!("there is no image {image}"), MISSING);
         }
         Err(error) => return fail(error.to_string(), "see the engine's own log"),
     }

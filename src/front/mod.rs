@@ -1,7 +1,8 @@
 //! The life of a request, written once, as a straight line.
 //!
-//! Imports `route`, `session`, `workspace`, `forward`, `pages`. Promise: nothing with an effect
-//! stands above the session check, and every failure becomes an answer in `answer`.
+//! Imports `admin`, `listener`, `pages`, `forward`, `session`, `workspace`, `route` and what lies
+//! under all of them. Promise: nothing with an effect stands above the session check, and every
+//! failure becomes an answer in `answer`.
 
 mod access;
 mod answer;

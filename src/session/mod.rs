@@ -324,7 +324,9 @@ impl Sessions {
             for key in &gone {
                 key.withdraw();
             }
-            end(&self.remembered.take_if(|live| live.key.is_withdrawn()));
+            let over = self.remembered.take_if(|live| live.key.is_withdrawn());
+            tell_ends(&over, "key_withdrawn");
+            end(&over);
         }
     }
 
@@ -387,11 +389,7 @@ impl Sessions {
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while stop.run_until_cancelled(look.tick()).await.is_some() {
             let over = self.remembered.take_expired(SystemTime::now());
-            // Told only if it cuts something: most end unseen.
-            for live in over.iter().filter(|live| Arc::strong_count(live) > 1) {
-                let Claims { user, session, .. } = &live.claims;
-                tracing::info!(target: "audit", event = "session_end", reason = "expired", %user, session);
-            }
+            tell_ends(&over, "expired");
             end(&over);
         }
     }
@@ -426,6 +424,14 @@ impl Sessions {
     /// Whether `Authorization` carries a token of ours, good or not, that no upstream may see.
     pub fn owns_authorization(headers: &HeaderMap) -> bool {
         cookie::bearers(headers).any(token::is_ours)
+    }
+}
+
+/// Tells of sessions that end by themselves, if that cuts something: most end unseen.
+fn tell_ends(over: &[Arc<Live>], reason: &'static str) {
+    for live in over.iter().filter(|live| Arc::strong_count(live) > 1) {
+        let Claims { user, session, .. } = &live.claims;
+        tracing::info!(target: "audit", event = "session_end", reason, %user, session);
     }
 }
 

@@ -39,8 +39,6 @@ pub enum Kind {
     Request,
     /// A WebSocket.
     Socket,
-    /// A channel of SSH.
-    Ssh,
     /// The container's CPU.
     Cpu,
     /// An app that says that it computes.
@@ -55,7 +53,6 @@ impl Kind {
             Self::Navigation => "a page",
             Self::Request => "a request",
             Self::Socket => "a WebSocket",
-            Self::Ssh => "SSH",
             Self::Cpu => "CPU",
             Self::App => "the word",
         }
