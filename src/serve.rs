@@ -125,11 +125,10 @@ async fn run_with(config: Config) -> Result<(), ServeError> {
         .map(listener::server_config)
         .transpose()?;
     let config = Arc::new(config);
-    let sessions = Arc::new(Sessions::new(
-        &config.session,
-        crate::session::cookie_key(&config.state_dir)?,
-        Revocations::load(&config.state_dir)?,
-    )?);
+    // First of all, as it looks whether there was a cookie key before.
+    let revocations = Revocations::load(&config.state_dir)?;
+    let cookie_key = crate::session::cookie_key(&config.state_dir)?;
+    let sessions = Arc::new(Sessions::new(&config.session, cookie_key, revocations)?);
     let symptoms = Arc::new(Symptoms::default());
     let socket = admin::socket_path(&config.state_dir);
     let admin_socket = admin::bind(&socket).map_err(|source| ServeError::Admin {

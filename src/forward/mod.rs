@@ -21,7 +21,7 @@ mod tunnel;
 mod upload;
 mod websocket;
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, rc::Rc};
 
 use http::{Method, Request, Response, StatusCode, Version, header};
 use hyper::body::{Body as _, Incoming};
@@ -121,9 +121,15 @@ impl Pool {
             let asks =
                 asks.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
             // HTTP/2 can tell a client to stop; it needs no patience.
-            Upload::new(incoming, framing, asks, parts.version < Version::HTTP_2)
+            Upload::new(
+                incoming,
+                framing,
+                asks,
+                parts.version < Version::HTTP_2,
+                to.request.set_headers,
+            )
         });
-        let (connection, answer) = self
+        let (mut connection, answer, rest) = self
             .round_trip(connection, head, upload, &parts.method, to)
             .await?;
         let Head {
@@ -140,11 +146,27 @@ impl Pool {
             id: to.id,
             closed: to.closed.clone(),
         });
+        let guard = Rc::new(guard);
+        if let (Some(rest), Some(write)) = (rest, connection.take_write()) {
+            // An answer may come, and end, before the body does.
+            let (closed, ended) = (to.closed.clone(), to.ended.clone());
+            let held = Rc::clone(&guard);
+            tokio::task::spawn_local(async move {
+                // Cancel-safe: a body broken off leaves a connection that nothing uses again.
+                tokio::select! {
+                    () = rest.finish(write) => {}
+                    () = closed.cancelled() => {}
+                    () = ended.cancelled() => {}
+                }
+                drop(held);
+            });
+        }
         let body = Body::upstream(connection, length, home, to, guard);
         Ok(Response::from_parts(parts, body))
     }
 
-    /// Sends a request on a pooled connection, or on a new one.
+    /// Sends a request on a pooled connection, or on a new one. What is left of its body by the
+    /// time of the answer comes back with that.
     async fn round_trip(
         &self,
         pooled: Option<Connection>,
@@ -152,7 +174,7 @@ impl Pool {
         mut upload: Option<Upload>,
         method: &Method,
         to: &Destination<'_>,
-    ) -> Result<(Connection, Head), ForwardError> {
+    ) -> Result<(Connection, Head, Option<Upload>), ForwardError> {
         let bodiless = *method == Method::HEAD;
         // An app may close an idle connection in the moment we use it. What it certainly did
         // not get is sent again; what it may have got, only if that changes nothing (RFC 9110
@@ -161,7 +183,7 @@ impl Pool {
         if let Some(mut connection) = pooled {
             connection.head = head;
             match connection.exchange(&mut upload, bodiless).await {
-                Ok(answer) => return Ok((connection, answer)),
+                Ok(answer) => return Ok((connection, answer, upload)),
                 Err(Failure::Unsent) => head = connection.head,
                 Err(Failure::Unanswered(_)) if repeatable => head = connection.head,
                 Err(Failure::Unanswered(error)) => return Err(ForwardError::Broken(error)),
@@ -171,7 +193,7 @@ impl Pool {
         let mut connection = Connection::open(to.addr).await?;
         connection.head = head;
         match connection.exchange(&mut upload, bodiless).await {
-            Ok(answer) => Ok((connection, answer)),
+            Ok(answer) => Ok((connection, answer, upload)),
             Err(Failure::Unsent) => Err(ForwardError::Broken(AnswerError::Ended)),
             Err(Failure::Unanswered(error)) => Err(ForwardError::Broken(error)),
             Err(Failure::Final(error)) => Err(error),

@@ -307,7 +307,7 @@ impl Sessions {
     }
 
     /// Takes the keys of the key set in place of those it held before. What was signed with one
-    /// that is gone is proved no more.
+    /// that is gone is proved no more; a cookie is signed with our own.
     fn take_keys(&self, fetched: Vec<Arc<VerifyingKey>>) {
         let before = self.web_keys.load();
         let (configured, old) = before.split_at(self.configured);

@@ -111,7 +111,7 @@ fn parse(output: &str) -> Option<(String, u64)> {
     {
         bytes.truncate(error.valid_up_to());
     }
-    let next = from + bytes.len() as u64;
+    let next = from.checked_add(bytes.len() as u64)?;
     Some((String::from_utf8_lossy(&bytes).into_owned(), next))
 }
 
