@@ -150,7 +150,7 @@ impl Pool {
         if let (Some(rest), Some(write)) = (rest, connection.take_write()) {
             // An answer may come, and end, before the body does.
             let (closed, ended) = (to.closed.clone(), to.ended.clone());
-            let held = Rc::clone(&guard);
+            let share = Rc::clone(&guard);
             tokio::task::spawn_local(async move {
                 // Cancel-safe: a body broken off leaves a connection that nothing uses again.
                 tokio::select! {
@@ -158,7 +158,7 @@ impl Pool {
                     () = closed.cancelled() => {}
                     () = ended.cancelled() => {}
                 }
-                drop(held);
+                drop(share);
             });
         }
         let body = Body::upstream(connection, length, home, to, guard);

@@ -43,6 +43,8 @@ pub fn browser(world: &World, user: &str, scenario: &str) -> Command {
         .env("SHOTS", &shots)
         .env("SESSION", world.dir.join("browser.json"))
         .env("HOME_ON_HOST", world.home(user))
+        .env("VESTIBULE", env!("CARGO_BIN_EXE_vestibule"))
+        .env("WORLD", &world.dir)
         .env("CONTAINER", container_of(user))
         .stdin(Stdio::null());
     command
@@ -97,6 +99,13 @@ async fn the_home_page_tells_what_is_and_keeps_up_with_it() {
     let world = World::start("").await;
     world.open_the_site().await;
     play(&world, "home.mjs");
+}
+
+#[tokio::test]
+async fn a_revoked_user_loses_the_editor_at_once_and_comes_back_by_a_reload() {
+    let world = World::start("[workspace]\npatience = \"20s\"").await;
+    world.open_the_site().await;
+    play(&world, "revoked.mjs");
 }
 
 #[tokio::test]
