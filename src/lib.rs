@@ -3,9 +3,9 @@
 //! A request flows downhill: `listener` accepts it, `route` says which workspace it is for,
 //! `session` who may enter, `workspace` has the app up, `forward` carries it there; `front` is
 //! that line, written once. Beside the stream stand `reaper`, `scrape`, `admin` with `doctor`, and
-//! `pages`; under all of it `engine`, `log`, `metrics`, `config`, `symptoms`, `problem`, `names` and
-//! `secret`. `serve` wires everything, `cli` is what an operator types; docs/architecture.md has
-//! the order.
+//! `pages`; under all of it `engine`, `log`, `metrics`, `config`, `symptoms`, `problem`, `names`,
+//! `secret` and `text`. `serve` wires everything, `cli` is what an operator types;
+//! docs/architecture.md has the order.
 
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
@@ -30,4 +30,5 @@ pub mod secret;
 pub mod serve;
 pub mod session;
 pub mod symptoms;
+pub mod text;
 pub mod workspace;

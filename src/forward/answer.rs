@@ -44,14 +44,11 @@ pub struct Head {
 /// # Errors
 /// [`AnswerError::TooLarge`].
 pub fn take(buffer: &mut BytesMut, seen: &mut usize) -> Result<Option<Bytes>, AnswerError> {
-    let from = seen.saturating_sub(3);
-    let end = buffer[from..]
-        .windows(4)
-        .position(|four| four == b"\r\n\r\n");
-    match end {
+    let mut ends = memchr::memchr_iter(b'\n', &buffer[*seen..]).map(|end| *seen + end + 1);
+    match ends.find(|end| buffer[..*end].ends_with(b"\r\n\r\n")) {
         Some(end) => {
             *seen = 0;
-            Ok(Some(buffer.split_to(from + end + 4).freeze()))
+            Ok(Some(buffer.split_to(end).freeze()))
         }
         None if buffer.len() > MOST_BYTES => Err(AnswerError::TooLarge),
         None => {

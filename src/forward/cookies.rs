@@ -1,9 +1,11 @@
 //! Cookies on their way to an upstream: ours stay behind, the app's secret comes along.
 //!
-//! Imports `http` alone. Promise: cookies that are neither ours nor set here arrive byte for
+//! Imports `http` and `text`. Promise: cookies that are neither ours nor set here arrive byte for
 //! byte and in their order; values are never taken for text, since they may hold any byte.
 
 use http::{HeaderMap, header};
+
+use crate::text;
 
 /// Whether a name, whatever guards a browser on it (RFC 6265bis 4.1.3), is one that only we
 /// give cookies.
@@ -74,7 +76,7 @@ pub fn write(
         out.extend_from_slice(only.as_bytes());
     } else {
         for field in headers.get_all(header::COOKIE) {
-            let pieces = field.as_bytes().split(|byte| *byte == b';');
+            let pieces = text::split(field.as_bytes(), b';');
             let kept =
                 pieces.filter(|pair| !pair.trim_ascii().is_empty() && stays(pair.trim_ascii()));
             for (number, pair) in kept.enumerate() {
@@ -112,7 +114,7 @@ pub fn write(
 pub struct Unsayable;
 
 fn pairs(line: &[u8]) -> impl Iterator<Item = &[u8]> {
-    line.split(|byte| *byte == b';')
+    text::split(line, b';')
         .map(<[u8]>::trim_ascii)
         .filter(|pair| !pair.is_empty())
 }

@@ -1,6 +1,6 @@
 //! Carries a request to a running app, and its answer back, as if nobody stood between.
 //!
-//! Imports `secret` only: it is told an address and what to change. Promise: bodies stream
+//! Imports `secret` and `text` only: it is told an address and what to change. Promise: bodies stream
 //! both ways with back-pressure and are never held; no connection is used again once the
 //! container it leads to has ended; what a client or an app may not say to the other is gone.
 
@@ -23,7 +23,7 @@ mod websocket;
 
 use std::{net::SocketAddr, rc::Rc};
 
-use http::{Method, Request, Response, StatusCode, Version, header};
+use http::{Method, Response, StatusCode, Version, header, request::Parts};
 use hyper::body::{Body as _, Incoming};
 use tokio_util::sync::CancellationToken;
 
@@ -79,20 +79,22 @@ pub trait Guard: 'static {
 }
 
 impl Pool {
-    /// Sends a request to an app. `guard` is dropped at the end of the answer's body, or of the
+    /// Sends the request of `head` and `body` to an app. `guard` is dropped at the end of the answer's body, or of the
     /// tunnel that the answer opens.
     ///
     /// # Errors
     /// [`ForwardError`]; nothing was answered to the client yet.
     pub async fn send(
         &self,
-        request: Request<Incoming>,
+        head: &Parts,
+        body: Incoming,
         to: Destination<'_>,
         guard: impl Guard,
     ) -> Result<Response<Body>, ForwardError> {
         // Cancel-safe: a connection whose answer was not waited for is not used again.
         tokio::select! {
-            answered = self.exchange(request, &to, guard) => answered,
+            biased;
+            answered = self.exchange(head, body, &to, guard) => answered,
             () = to.closed.cancelled() => Err(ForwardError::Closed),
             () = to.ended.cancelled() => Err(ForwardError::Ended),
         }
@@ -100,13 +102,13 @@ impl Pool {
 
     async fn exchange(
         &self,
-        request: Request<Incoming>,
+        asked: &Parts,
+        incoming: Incoming,
         to: &Destination<'_>,
         guard: impl Guard,
     ) -> Result<Response<Body>, ForwardError> {
-        let (parts, incoming) = request.into_parts();
-        if websocket::is_handshake(&parts) {
-            return websocket::open(Request::from_parts(parts, incoming), to, guard).await;
+        if websocket::is_handshake(asked) {
+            return websocket::open(asked, to, guard).await;
         }
         let mut head = Vec::new();
         let mut connection = self.take(to.id);
@@ -115,9 +117,9 @@ impl Pool {
             head.clear();
         }
         let body = !incoming.is_end_stream();
-        let framing = request::write(&parts, &to.request, Ask::Answer { body }, &mut head)?;
+        let framing = request::write(asked, &to.request, Ask::Answer { body }, &mut head)?;
         let upload = body.then(|| {
-            let asks = parts.headers.get(header::EXPECT);
+            let asks = asked.headers.get(header::EXPECT);
             let asks =
                 asks.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
             // HTTP/2 can tell a client to stop; it needs no patience.
@@ -125,12 +127,12 @@ impl Pool {
                 incoming,
                 framing,
                 asks,
-                parts.version < Version::HTTP_2,
+                asked.version < Version::HTTP_2,
                 to.request.set_headers,
             )
         });
         let (mut connection, answer, rest) = self
-            .round_trip(connection, head, upload, &parts.method, to)
+            .round_trip(connection, head, upload, &asked.method, to)
             .await?;
         let Head {
             mut parts,

@@ -1,14 +1,15 @@
 //! Writes a request's head for the upstream it goes to. Pure: no I/O, no clock.
 //!
-//! Imports `http` and what this room knows of fields and cookies. Promise: an upstream sees of
+//! Imports `http`, `text` and what this room knows of fields and cookies. Promise: an upstream sees of
 //! the client, its address and its credentials what we say, and nothing that a client could
 //! have said in our place; a head whose body has no one certain length goes nowhere.
 
-use std::{io::Write as _, net::IpAddr};
+use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header, request::Parts};
 
 use super::{cookies, fields};
+use crate::text;
 
 /// What is known of the client, for the headers that say so.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +27,8 @@ pub struct ClientInfo<'a> {
 /// What a request needs to become an upstream's.
 #[derive(Clone, Copy)]
 pub struct ForRequest<'a> {
+    /// What is asked for, in the one spelling that was judged.
+    pub uri: &'a Uri,
     /// Who asks.
     pub client: ClientInfo<'a>,
     /// `/<app>/<user>`, without a slash at the end.
@@ -122,7 +125,7 @@ pub fn write(
     let framing = framing(&parts.headers, &parts.method, ask)?;
     out.extend_from_slice(parts.method.as_str().as_bytes());
     out.push(b' ');
-    write_path(&parts.uri, to, out)?;
+    write_path(to, out)?;
     out.extend_from_slice(b" HTTP/1.1\r\n");
     write_client(to, out)?;
     for (name, value) in to.set_headers {
@@ -134,8 +137,9 @@ pub fn write(
     match framing {
         Framing::Empty => {}
         Framing::Length(length) => {
-            // A vector takes any text.
-            let _ = write!(out, "content-length: {length}\r\n");
+            out.extend_from_slice(b"content-length: ");
+            text::push_number(out, length);
+            out.extend_from_slice(b"\r\n");
         }
         Framing::Chunked => line(out, "transfer-encoding", b"chunked"),
     }
@@ -170,8 +174,8 @@ fn line(out: &mut Vec<u8>, name: &str, value: &[u8]) {
 }
 
 /// The path and query as the upstream sees them.
-fn write_path(uri: &Uri, to: &ForRequest<'_>, out: &mut Vec<u8>) -> Result<(), HeadError> {
-    let seen = uri.path_and_query().ok_or(HeadError::OutsidePrefix)?;
+fn write_path(to: &ForRequest<'_>, out: &mut Vec<u8>) -> Result<(), HeadError> {
+    let seen = to.uri.path_and_query().ok_or(HeadError::OutsidePrefix)?;
     let rest = seen.path().strip_prefix(to.prefix);
     if !rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
         return Err(HeadError::OutsidePrefix);
@@ -286,26 +290,33 @@ fn write_client(to: &ForRequest<'_>, out: &mut Vec<u8>) -> Result<(), HeadError>
     say(out, "x-forwarded-prefix", to.prefix)?;
     say(out, "x-request-id", request_id)?;
     // What these hold can't break a line: an address, and an authority that was just said.
-    let _ = write!(out, "x-forwarded-for: {addr}\r\nforwarded: ");
+    out.extend_from_slice(b"x-forwarded-for: ");
+    text::push_address(out, addr);
+    out.extend_from_slice(b"\r\nforwarded: for=");
     write_forwarded(addr, authority, scheme, out);
     Ok(())
 }
 
-/// The `Forwarded` of one step (RFC 7239 4).
+/// The value of the `Forwarded` of one step (RFC 7239 4), behind its `for=`.
 fn write_forwarded(addr: IpAddr, authority: &str, scheme: &str, out: &mut Vec<u8>) {
-    // A vector takes any text.
-    let _ = match addr {
-        IpAddr::V4(addr) => write!(out, "for={addr}"),
-        IpAddr::V6(addr) => write!(out, "for=\"[{addr}]\""),
-    };
+    if addr.is_ipv6() {
+        out.extend_from_slice(b"\"[");
+        text::push_address(out, addr);
+        out.extend_from_slice(b"]\"");
+    } else {
+        text::push_address(out, addr);
+    }
     // A host with a port would have to be quoted, and code-server (4.139.1, getHost in
     // out/node/http.js) takes the quotes for part of it and refuses its own origin. `Host` and
     // `X-Forwarded-Host` say it anyway.
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
     if authority.bytes().all(plain) {
-        let _ = write!(out, ";host={authority}");
+        out.extend_from_slice(b";host=");
+        out.extend_from_slice(authority.as_bytes());
     }
-    let _ = write!(out, ";proto={scheme}\r\n");
+    out.extend_from_slice(b";proto=");
+    out.extend_from_slice(scheme.as_bytes());
+    out.extend_from_slice(b"\r\n");
 }
 
 /// The port the browser used, written or not.

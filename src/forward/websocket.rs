@@ -1,8 +1,10 @@
 //! The handshake of a WebSocket (RFC 6455, and RFC 8441 over HTTP/2); then a tunnel.
 
+use std::borrow::Cow;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, header, request::Parts};
-use hyper::{body::Incoming, ext::Protocol, upgrade};
+use hyper::{ext::Protocol, upgrade};
 use hyper_util::rt::TokioIo;
 
 use super::{
@@ -25,27 +27,29 @@ pub fn is_handshake(head: &Parts) -> bool {
 /// Opens a WebSocket to an app on a connection of its own. The client is told of success only
 /// once the app agreed, and nothing it sends before reaches the app.
 pub async fn open(
-    mut request: Request<Incoming>,
+    asked: &Parts,
     to: &Destination<'_>,
     guard: impl Guard,
 ) -> Result<Response<Body>, ForwardError> {
-    let client = upgrade::on(&mut request);
-    let (mut parts, _) = request.into_parts();
-    let over_h2 = parts.extensions.remove::<Protocol>().is_some();
-    let offered = Offered::of(&parts.headers);
-    parts.method = Method::GET;
+    let mut bare = Request::new(());
+    *bare.extensions_mut() = asked.extensions.clone();
+    let client = upgrade::on(bare);
+    let over_h2 = asked.extensions.get::<Protocol>().is_some();
+    let mut asked = Cow::Borrowed(asked);
+    let offered = Offered::of(&asked.headers);
     let key = if over_h2 {
-        let key = crate::secret::Secret::random(16);
-        parts.headers.remove(header::SEC_WEBSOCKET_KEY);
-        STANDARD.encode(key.expose())
+        let as_h1 = asked.to_mut();
+        as_h1.method = Method::GET;
+        as_h1.headers.remove(header::SEC_WEBSOCKET_KEY);
+        STANDARD.encode(crate::secret::Secret::random(16).expose())
     } else {
-        key_of(&parts.headers)?
+        key_of(&asked.headers)?
     };
     let ask = Ask::WebSocket {
         key: over_h2.then_some(key.as_str()),
     };
     let mut connection = Connection::open(to.addr).await?;
-    request::write(&parts, &to.request, ask, &mut connection.head)?;
+    request::write(&asked, &to.request, ask, &mut connection.head)?;
     let answered = connection.exchange(&mut None, false).await;
     let Head {
         mut parts, length, ..

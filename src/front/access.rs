@@ -9,12 +9,12 @@ use std::{
     io::{self, Write as _},
     net::IpAddr,
     rc::Rc,
-    time::{Duration, SystemTime},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use http::{Method, StatusCode};
 
-use crate::config::LogFormat;
+use crate::{config::LogFormat, text};
 
 /// How long a line may wait for others.
 const WAIT: Duration = Duration::from_millis(100);
@@ -34,7 +34,9 @@ pub struct Line<'a> {
 
 /// The access log of one thread.
 pub struct AccessLog {
-    format: LogFormat,
+    /// Whether the log's filter lets its lines pass; that never changes.
+    enabled: bool,
+    writer: RefCell<Writer>,
     waiting: Rc<Waiting>,
 }
 
@@ -49,19 +51,20 @@ impl AccessLog {
     /// A log of lines in this format.
     pub fn new(format: LogFormat) -> Self {
         Self {
-            format,
+            enabled: tracing::enabled!(target: "access", tracing::Level::INFO),
+            writer: RefCell::new(Writer::new(format)),
             waiting: Rc::default(),
         }
     }
 
     /// Adds a line, if the log's filter lets it pass.
     pub fn add(&self, line: &Line<'_>) {
-        if !tracing::enabled!(target: "access", tracing::Level::INFO) {
+        if !self.enabled {
             return;
         }
         let mut lines = self.waiting.lines.borrow_mut();
         // A vector takes any text.
-        let _ = write(self.format, line, &mut lines);
+        let _ = self.writer.borrow_mut().write(line, &mut lines);
         let enough = lines.len() >= ENOUGH;
         drop(lines);
         if enough {
@@ -92,40 +95,105 @@ impl Drop for Waiting {
     }
 }
 
-/// Writes a line as `tracing_subscriber::fmt` would. What a client chose is escaped, so that none
-/// passes for a line of its own.
-fn write(format: LogFormat, line: &Line<'_>, out: &mut Vec<u8>) -> io::Result<()> {
-    let now = humantime::format_rfc3339_micros(SystemTime::now());
-    let elapsed = line.elapsed.as_millis();
-    let Line {
-        status,
-        request_id,
-        client,
-        method,
-        path,
-        ..
-    } = line;
-    let status = status.as_u16();
-    match format {
-        LogFormat::Json => {
-            write!(
-                out,
-                r#"{{"timestamp":"{now}","level":"INFO","status":{status},"request.id":"{request_id}","client.addr":"{client}","method":"{method}","path":"#
-            )?;
-            serde_json::to_writer(&mut *out, path)?;
-            writeln!(out, r#","elapsed_ms":{elapsed},"target":"access"}}"#)
+/// Writes lines as `tracing_subscriber::fmt` would.
+struct Writer {
+    format: LogFormat,
+    /// The last line's second, since 1970 and as text: a busy thread writes many lines in one.
+    second: (u64, String),
+}
+
+impl Writer {
+    fn new(format: LogFormat) -> Self {
+        Self {
+            format,
+            second: (0, "1970-01-01T00:00:00".to_owned()),
         }
-        LogFormat::Pretty => writeln!(
-            out,
-            "{now}  INFO access: status={status} request.id={request_id:?} client.addr={client} \
-             method={method} path={path:?} elapsed_ms={elapsed}"
-        ),
+    }
+
+    /// What a client chose is escaped, so that none passes for a line of its own.
+    fn write(&mut self, line: &Line<'_>, out: &mut Vec<u8>) -> io::Result<()> {
+        let Line {
+            status,
+            request_id,
+            client,
+            method,
+            path,
+            elapsed,
+        } = line;
+        let elapsed = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+        match self.format {
+            LogFormat::Json => {
+                out.extend_from_slice(br#"{"timestamp":""#);
+                self.push_time(SystemTime::now(), out);
+                out.extend_from_slice(br#"","level":"INFO","status":"#);
+                out.extend_from_slice(status.as_str().as_bytes());
+                out.extend_from_slice(br#","request.id":""#);
+                out.extend_from_slice(request_id.as_bytes());
+                out.extend_from_slice(br#"","client.addr":""#);
+                text::push_address(out, *client);
+                out.extend_from_slice(br#"","method":""#);
+                // A token (RFC 9110 9.1): nothing in it needs an escape.
+                out.extend_from_slice(method.as_str().as_bytes());
+                out.extend_from_slice(br#"","path":"#);
+                serde_json::to_writer(&mut *out, path)?;
+                out.extend_from_slice(br#","elapsed_ms":"#);
+                text::push_number(out, elapsed);
+                out.extend_from_slice(b",\"target\":\"access\"}\n");
+                Ok(())
+            }
+            LogFormat::Pretty => {
+                self.push_time(SystemTime::now(), out);
+                let status = status.as_u16();
+                writeln!(
+                    out,
+                    "  INFO access: status={status} request.id={request_id:?} \
+                     client.addr={client} method={method} path={path:?} elapsed_ms={elapsed}"
+                )
+            }
+        }
+    }
+
+    /// Appends a time in RFC 3339, in microseconds.
+    fn push_time(&mut self, time: SystemTime, out: &mut Vec<u8>) {
+        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let (second, text) = &mut self.second;
+        if *second != since.as_secs() {
+            *second = since.as_secs();
+            *text = humantime::format_rfc3339_seconds(time).to_string();
+            // The zone, which comes behind the fraction.
+            text.pop();
+        }
+        out.extend_from_slice(text.as_bytes());
+        // A digit in front keeps the zeros, and is where the dot belongs.
+        let dot = out.len();
+        text::push_number(out, u64::from(1_000_000 + since.subsec_micros()));
+        out[dot] = b'.';
+        out.push(b'Z');
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_is_written_as_everywhere_else_in_the_log() {
+        let mut writer = Writer::new(LogFormat::Json);
+        for micros in [
+            0,
+            7,
+            999_999,
+            1_000_000,
+            1_795_616_626_000_000,
+            1_795_616_626_043_210,
+        ] {
+            let time = UNIX_EPOCH + Duration::from_micros(micros);
+            let mut text = Vec::new();
+            writer.push_time(time, &mut text);
+            let expected = humantime::format_rfc3339_micros(time).to_string();
+            assert_eq!(text, expected.as_bytes(), "{micros}");
+        }
+    }
 
     #[test]
     fn a_line_is_one_line_whatever_was_asked_for() {
@@ -138,8 +206,9 @@ mod tests {
             elapsed: Duration::from_millis(3),
         };
         let (mut json, mut pretty) = (Vec::new(), Vec::new());
-        write(LogFormat::Json, &line, &mut json).unwrap();
-        write(LogFormat::Pretty, &line, &mut pretty).unwrap();
+        let write = |format, out| Writer::new(format).write(&line, out).unwrap();
+        write(LogFormat::Json, &mut json);
+        write(LogFormat::Pretty, &mut pretty);
         let value: serde_json::Value = serde_json::from_slice(&json).unwrap();
         assert_eq!(value["path"], line.path);
         assert_eq!(value["target"], "access");

@@ -5,7 +5,11 @@ use std::sync::Arc;
 
 use http::{HeaderValue, Response, StatusCode, header};
 
-use super::{Asker, head::HeadError, reply};
+use super::{
+    Asker,
+    head::{self, HeadError},
+    reply,
+};
 use crate::{
     config::Site,
     forward::{Body, ForwardError},
@@ -109,10 +113,10 @@ impl Refusal {
 }
 
 /// Writes the answer to a refusal, and what there is to log about it.
-pub fn refuse(refusal: &Refusal, asker: &Asker, site: &Site) -> Response<Body> {
+pub fn refuse(refusal: &Refusal, asker: &Asker<'_>, site: &Site) -> Response<Body> {
     let told = tell(refusal);
     log(refusal, &told, asker);
-    let mut response = if asker.html {
+    let mut response = if head::accepts_html(&asker.head.headers) {
         reply::page(told.status, person(refusal, &told, asker, site))
     } else {
         reply::problem(&told, &asker.request_id)
@@ -273,7 +277,7 @@ fn tell(refusal: &Refusal) -> Problem {
 }
 
 /// Refusals are audited, our own failures warned of; what is part of everyday use is neither.
-fn log(refusal: &Refusal, told: &Problem, asker: &Asker) {
+fn log(refusal: &Refusal, told: &Problem, asker: &Asker<'_>) {
     let (id, client) = (&asker.request_id, asker.client);
     match refusal {
         Refusal::Starting { .. }
@@ -325,7 +329,7 @@ fn failure_status(cause: &Cause) -> StatusCode {
 }
 
 /// A refusal as a page.
-fn person(refusal: &Refusal, told: &Problem, asker: &Asker, site: &Site) -> pages::Html {
+fn person(refusal: &Refusal, told: &Problem, asker: &Asker<'_>, site: &Site) -> pages::Html {
     match refusal {
         Refusal::Starting {
             target,

@@ -1,7 +1,7 @@
 //! The operator's door over HTTPS: an admin token, or nothing is told, not even which calls
 //! there are. Never the cookie: no page in a browser can knock here by itself.
 
-use http::{HeaderValue, Response, header, request::Parts};
+use http::{HeaderValue, Response, header};
 use hyper::body::Incoming;
 
 use super::{Asker, Front, answer::Refusal, head, reply};
@@ -13,12 +13,11 @@ use crate::{admin::Caller, forward::Body};
 /// [`Refusal`].
 pub async fn answer(
     front: &Front,
-    asker: &Asker,
-    head: &Parts,
+    asker: &Asker<'_>,
     body: Incoming,
     path: &str,
 ) -> Result<Response<Body>, Refusal> {
-    let shared = &front.shared;
+    let (shared, head) = (&front.shared, asker.head);
     let mut admin = shared.sessions.admin(&head.headers);
     if let Err(denied) = &admin
         && shared.sessions.learn_keys(denied).await

@@ -3,12 +3,17 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use http::{Extensions, HeaderMap, Method, Uri, Version, header, request::Parts};
+use http::{Extensions, HeaderMap, HeaderName, Method, Uri, Version, header, request::Parts};
 
 use crate::{
     config::{Network, same_host},
     listener::Door,
 };
+
+/// What a browser says of a request (Fetch Metadata).
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// A head that is refused before it is looked at any further. hyper lets all of these pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -103,18 +108,16 @@ pub fn host(head: &Parts) -> String {
 /// start is what they expect (Fetch Metadata; `Accept` for browsers without it). A socket, a
 /// poll, a frame, a prefetch is none.
 pub fn is_navigation(head: &Parts) -> bool {
-    let is = |name: &str, wanted: &str| head.headers.get(name).is_some_and(|value| value == wanted);
     if head.method != Method::GET
         || is_prefetch(&head.headers)
         || head.headers.contains_key(header::UPGRADE)
     {
         return false;
     }
-    match head.headers.get("sec-fetch-mode") {
+    match head.headers.get(&SEC_FETCH_MODE) {
         Some(mode) => {
-            let frame =
-                head.headers.contains_key("sec-fetch-dest") && !is("sec-fetch-dest", "document");
-            mode == "navigate" && !frame
+            let dest = head.headers.get(&SEC_FETCH_DEST);
+            mode == "navigate" && dest.is_none_or(|dest| dest == "document")
         }
         None => accepts_html(&head.headers),
     }
@@ -171,11 +174,8 @@ pub fn is_cross_site(head: &Parts, ours: &str, trusted: &[String], bearer: bool)
         None if (!safe || websocket) && !bearer => return true,
         _ => {}
     }
-    match head
-        .headers
-        .get("sec-fetch-site")
-        .map(http::HeaderValue::as_bytes)
-    {
+    let site = head.headers.get(&SEC_FETCH_SITE);
+    match site.map(http::HeaderValue::as_bytes) {
         None | Some(b"same-origin" | b"none") => false,
         Some(_) => !is_navigation(head),
     }
@@ -187,6 +187,9 @@ pub fn is_cross_site(head: &Parts, ours: &str, trusted: &[String], bearer: bool)
 pub fn client(headers: &HeaderMap, peer: SocketAddr, trusted: &[Network]) -> IpAddr {
     let is_trusted = |addr: IpAddr| trusted.iter().any(|network| network.contains(addr));
     let mut client = peer.ip().to_canonical();
+    if !is_trusted(client) {
+        return client;
+    }
     let fields = headers.get_all("x-forwarded-for").iter();
     let text: Vec<&str> = fields.filter_map(|value| value.to_str().ok()).collect();
     for hop in text.iter().flat_map(|value| value.split(',')).rev() {

@@ -47,11 +47,8 @@ pub async fn redirect(front: &Front, head: &Parts, next: &str) -> Result<Respons
 ///
 /// # Errors
 /// [`Refusal::Handoff`] for any other token.
-pub async fn callback(
-    front: &Front,
-    asker: &Asker,
-    head: &Parts,
-) -> Result<Response<Body>, Refusal> {
+pub async fn callback(front: &Front, asker: &Asker<'_>) -> Result<Response<Body>, Refusal> {
+    let head = asker.head;
     let next = head::query_value(&head.uri, "next").and_then(|next| session::safe_next(&next));
     let next = next.unwrap_or_else(|| "/".to_owned());
     let token = head::query_value(&head.uri, "token").unwrap_or_default();
@@ -92,8 +89,8 @@ pub async fn callback(
 
 /// Ends the session of this browser, if there is one: not the cookie alone, but whatever is
 /// open by it, and its use by anybody who has a copy.
-pub async fn logout(front: &Front, asker: &Asker, head: &Parts) -> Response<Body> {
-    if let Ok(entry) = front.shared.sessions.authenticate(&head.headers) {
+pub async fn logout(front: &Front, asker: &Asker<'_>) -> Response<Body> {
+    if let Ok(entry) = front.shared.sessions.authenticate(&asker.head.headers) {
         end(front, asker, entry.live).await;
     }
     let mut response = reply::see_other("/_vestibule/signed-out");
@@ -104,7 +101,7 @@ pub async fn logout(front: &Front, asker: &Asker, head: &Parts) -> Response<Body
     response
 }
 
-async fn end(front: &Front, asker: &Asker, live: Arc<Live>) {
+async fn end(front: &Front, asker: &Asker<'_>, live: Arc<Live>) {
     let Claims { user, session, .. } = &live.claims;
     tracing::info!(
         target: "audit",

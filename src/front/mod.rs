@@ -37,7 +37,7 @@ use crate::{
     names::AppName,
     route::{Route, RouteError, Target, route},
     secret,
-    session::{Credential, Denied, Entry, Reason, Sessions},
+    session::{Credential, Denied, Entry, Last, Reason, Sessions},
     symptoms::{Arrival, Symptom, Symptoms},
     workspace::{Kind, Mover, Phase, Upstream, Visit, Workspaces},
 };
@@ -71,36 +71,48 @@ pub struct Front {
 }
 
 /// What the steps know of who asks.
-struct Asker {
+struct Asker<'a> {
+    /// What was asked.
+    head: &'a Parts,
     /// Names this request in the log, to the upstream and on error pages.
     request_id: String,
     /// The client's own address.
     client: IpAddr,
     /// The address the connection came from.
     peer: IpAddr,
+    /// What the connection's last request was let in by.
+    last: &'a Last,
+}
+
+impl Asker<'_> {
     /// Whether a person is going somewhere, so that pages and redirects are welcome.
-    navigation: bool,
-    /// Whether a refusal should be a page.
-    html: bool,
+    fn is_navigation(&self) -> bool {
+        head::is_navigation(self.head)
+    }
+
+    fn path_and_query(&self) -> String {
+        let path = self.head.uri.path_and_query();
+        path.map(ToString::to_string).unwrap_or_default()
+    }
 }
 
 impl Handler for Front {
     type Body = Body;
+    type Connection = Last;
 
-    async fn handle(&self, peer: Peer, request: Request<Incoming>) -> Response<Body> {
+    async fn handle(&self, peer: Peer, last: &Last, request: Request<Incoming>) -> Response<Body> {
         let began = Instant::now();
-        let (method, uri) = (request.method().clone(), request.uri().clone());
         let (head, body) = request.into_parts();
         let trusted = &self.shared.config.listen.trusted_proxies;
         let asker = Asker {
             request_id: self.request_id(),
             client: head::client(&head.headers, peer.addr, trusted),
             peer: peer.addr.ip(),
-            navigation: head::is_navigation(&head),
-            html: head::accepts_html(&head.headers),
+            last,
+            head: &head,
         };
-        let app = self.meter.app(uri.path());
-        let answer = pin!(self.answer(peer, &asker, head, body));
+        let app = self.meter.app(head.uri.path());
+        let answer = pin!(self.answer(peer, &asker, body));
         let (answered, spent) = metrics::spent(answer).await;
         let response = answered.unwrap_or_else(|refusal| self.refuse(&refusal, &asker));
         self.meter.answered(app, response.status(), spent);
@@ -108,8 +120,8 @@ impl Handler for Front {
             status: response.status(),
             request_id: &asker.request_id,
             client: asker.client,
-            method: &method,
-            path: uri.path(),
+            method: &head.method,
+            path: head.uri.path(),
             elapsed: began.elapsed(),
         });
         response
@@ -132,24 +144,24 @@ impl Front {
     fn request_id(&self) -> String {
         let (thread, count) = &self.ids;
         count.set(count.get() + 1);
-        format!("{thread}{:x}", count.get())
+        let mut number = itoa::Buffer::new();
+        [thread, number.format(count.get())].concat()
     }
 
     /// The straight line. Each step stands where it does because the next one relies on it.
     async fn answer(
         &self,
         peer: Peer,
-        asker: &Asker,
-        head: Parts,
+        asker: &Asker<'_>,
         body: Incoming,
     ) -> Result<Response<Body>, Refusal> {
-        let config = &self.shared.config;
+        let (config, head) = (&self.shared.config, asker.head);
         let symptoms = &self.shared.symptoms;
         let admitted = head::may_use(peer.door, peer.addr, &config.listen.trusted_proxies);
         // Before anything is judged, since it asks how a request arrives here. It has no effect.
-        let arrival = || Arrival::of(&head, peer.addr.ip(), admitted);
+        let arrival = || Arrival::of(head, peer.addr.ip(), admitted);
         if symptoms.arrived(head.uri.path(), arrival) {
-            return Ok(probe::answer(Request::from_parts(head, body)));
+            return Ok(probe::answer(head));
         }
         if !admitted {
             symptoms.note(Symptom::Untrusted, &peer.addr.ip().to_canonical());
@@ -158,38 +170,29 @@ impl Front {
         if peer.door == Door::Redirect {
             return Ok(reply::to_https(&config.site.origin, &head.uri));
         }
-        head::check(&head, &config.site.authority).inspect_err(|error| {
+        head::check(head, &config.site.authority).inspect_err(|error| {
             if *error == HeadError::Misdirected {
-                symptoms.note(Symptom::Misdirected, &head::host(&head));
+                symptoms.note(Symptom::Misdirected, &head::host(head));
             }
         })?;
         let known = |app: &AppName| config.apps.contains_key(app);
         let target = match route(head.uri.path(), known)? {
             Route::App(target) => target,
             Route::AddSlash(target) => return Ok(reply::add_slash(&target, &head.uri)),
-            Route::Api(path) => return api::answer(self, asker, &head, body, &path).await,
-            own => return self.own(asker, &head, own).await,
+            Route::Api(path) => return api::answer(self, asker, body, &path).await,
+            own => return self.own(asker, own).await,
         };
-        let Some(entry) = self.enter(asker, &head, Some(&target)).await? else {
-            return login::redirect(self, &head, &path_and_query(&head.uri)).await;
+        let Some(entry) = self.enter(asker, Some(&target)).await? else {
+            return login::redirect(self, head, &asker.path_and_query()).await;
         };
-        let visit = self.visit(asker, &head, &target);
-        let upstream = self
-            .reach(asker, || path_and_query(&head.uri), &target, &entry, &visit)
-            .await?;
-        self.forward(
-            asker,
-            Request::from_parts(head, body),
-            &target,
-            &entry,
-            &upstream,
-            visit,
-        )
-        .await
+        let visit = self.visit(asker, &target);
+        let upstream = self.reach(asker, &target, &entry, &visit).await?;
+        self.forward(asker, body, &target, &entry, &upstream, visit)
+            .await
     }
 
     /// The answer to a refusal.
-    fn refuse(&self, refusal: &Refusal, asker: &Asker) -> Response<Body> {
+    fn refuse(&self, refusal: &Refusal, asker: &Asker<'_>) -> Response<Body> {
         if let Some(reason) = refusal.denial() {
             self.shared.metrics.rare.denied(reason);
         }
@@ -197,12 +200,8 @@ impl Front {
     }
 
     /// Our own pages, most of them for a signed-in user alone.
-    async fn own(
-        &self,
-        asker: &Asker,
-        head: &Parts,
-        own: Route,
-    ) -> Result<Response<Body>, Refusal> {
+    async fn own(&self, asker: &Asker<'_>, own: Route) -> Result<Response<Body>, Refusal> {
+        let head = asker.head;
         let post = matches!(own, Route::Logout | Route::Stop | Route::Keep);
         let fits = if post {
             head.method == Method::POST
@@ -219,14 +218,14 @@ impl Front {
                     .ok_or(Refusal::Route(RouteError::NotFound));
             }
             Route::SignedOut => return Ok(login::signed_out(self)),
-            Route::Callback => return login::callback(self, asker, head).await,
+            Route::Callback => return login::callback(self, asker).await,
             // Also for those whose session has ended: nobody is left signed in by a mistake.
             Route::Logout => {
                 let site = &self.shared.config.site;
                 if head::is_cross_site(head, &site.origin, &site.trusted_origins, false) {
                     return Err(self.cross_site(head));
                 }
-                return Ok(login::logout(self, asker, head).await);
+                return Ok(login::logout(self, asker).await);
             }
             _ => {}
         }
@@ -234,7 +233,7 @@ impl Front {
             Route::Progress(target) => Some(target),
             _ => None,
         };
-        let Some(entry) = self.enter(asker, head, target).await? else {
+        let Some(entry) = self.enter(asker, target).await? else {
             return login::redirect(self, head, "/").await;
         };
         match own {
@@ -249,21 +248,21 @@ impl Front {
     /// Who asks, and whether they may come in here: `None` is a person who must log in first.
     async fn enter(
         &self,
-        asker: &Asker,
-        head: &Parts,
+        asker: &Asker<'_>,
         target: Option<&Target>,
     ) -> Result<Option<Entry>, Refusal> {
+        let head = asker.head;
         let site = &self.shared.config.site;
         let sessions = &self.shared.sessions;
-        let mut found = sessions.authenticate(&head.headers);
+        let mut found = sessions.authenticate_next(&head.headers, asker.last);
         if let Err(denied) = &found
             && sessions.learn_keys(denied).await
         {
-            found = sessions.authenticate(&head.headers);
+            found = sessions.authenticate_next(&head.headers, asker.last);
         }
         let entry = match found {
             Ok(entry) => entry,
-            Err(denied) if asker.navigation => {
+            Err(denied) if asker.is_navigation() => {
                 self.shared.metrics.rare.login("begun");
                 tracing::debug!(reason = %denied, "sent to log in");
                 return Ok(None);
@@ -302,15 +301,16 @@ impl Front {
     }
 
     /// Who comes, and whether it is a person who does something.
-    fn visit(&self, asker: &Asker, head: &Parts, target: &Target) -> Visit {
-        let (app, rest) = (&target.app, &target.rest);
+    fn visit(&self, asker: &Asker<'_>, target: &Target) -> Visit {
+        let (app, rest, head) = (&target.app, &target.rest, asker.head);
         let is_socket = head::is_websocket(&head.headers, &head.extensions);
+        let navigation = asker.is_navigation();
         let rules = &self.shared.config.apps[app].input;
         // What a socket carries is judged as it comes; that it is opened says nothing.
-        let input = !is_socket && rules.is_input(&head.method, rest, asker.navigation);
+        let input = !is_socket && rules.is_input(&head.method, rest, navigation);
         tracing::trace!(target: "traffic", user = %target.user, %app, id = asker.request_id,
-            is_socket, navigation = asker.navigation, method = %head.method, path = rest);
-        let kind = match (is_socket, asker.navigation) {
+            is_socket, navigation, method = %head.method, path = rest);
+        let kind = match (is_socket, navigation) {
             (true, _) => Kind::Socket,
             (_, true) => Kind::Navigation,
             _ => Kind::Request,
@@ -326,8 +326,7 @@ impl Front {
     /// The running app. Only a navigation starts one; whatever else asks costs nothing.
     async fn reach(
         &self,
-        asker: &Asker,
-        here: impl FnOnce() -> String,
+        asker: &Asker<'_>,
         target: &Target,
         entry: &Entry,
         visit: &Visit,
@@ -341,7 +340,7 @@ impl Front {
         }
         let title = config.apps[app].title.clone();
         let target = target.clone();
-        if !asker.navigation {
+        if !asker.is_navigation() {
             return Err(match workspaces.failure(user, app) {
                 Some(failure) => Refusal::Failed {
                     target,
@@ -372,7 +371,7 @@ impl Front {
                 target,
                 title,
                 phase,
-                here: here().into(),
+                here: asker.path_and_query().into(),
             }),
         }
     }
@@ -380,8 +379,8 @@ impl Front {
     /// Hands the request on, and the answer back.
     async fn forward(
         &self,
-        asker: &Asker,
-        request: Request<Incoming>,
+        asker: &Asker<'_>,
+        body: Incoming,
         target: &Target,
         entry: &Entry,
         upstream: &Arc<Upstream>,
@@ -390,19 +389,15 @@ impl Front {
         let config = &self.shared.config;
         let strip = config.apps[&target.app].prefix == Prefix::Strip;
         let prefix = upstream.prefix.as_str();
-        let mut request = request;
+        let head = asker.head;
         // From here on there is one spelling of the path, the one we judged.
-        if request.uri().path().strip_prefix(prefix) != Some(target.rest.as_str()) {
-            let path = respelled(prefix, target, request.uri());
-            set_path(request.uri_mut(), &path);
-        }
-        if visit.by.kind != Kind::Socket
-            && request.headers().contains_key(header::SEC_WEBSOCKET_KEY)
-        {
+        let respelled = respelled(prefix, target, &head.uri);
+        let uri = respelled.as_ref().unwrap_or(&head.uri);
+        if visit.by.kind != Kind::Socket && head.headers.contains_key(header::SEC_WEBSOCKET_KEY) {
             let by = asker.peer.to_canonical();
             self.shared.symptoms.note(Symptom::LostUpgrade, &by);
         }
-        let again = again(asker, request.uri()).map(|path| (path, visit.clone()));
+        let navigates = visit.by.kind == Kind::Navigation;
         let own_cookies = self.shared.sessions.own_cookie_names();
         let https = config.site.origin.starts_with("https:");
         let to = Destination {
@@ -411,6 +406,7 @@ impl Front {
             closed: &upstream.closed,
             ended: &entry.live.ended,
             request: ForRequest {
+                uri,
                 client: ClientInfo {
                     addr: asker.client,
                     authority: &config.site.authority,
@@ -422,7 +418,7 @@ impl Front {
                 set_headers: &upstream.headers,
                 set_cookies: &upstream.cookies,
                 own_cookies,
-                strip_authorization: Sessions::owns_authorization(request.headers()),
+                strip_authorization: Sessions::owns_authorization(&head.headers),
             },
             response: ForResponse {
                 prefix,
@@ -436,7 +432,7 @@ impl Front {
             },
         };
         let guard = Held::new(upstream, visit, &entry.live, &asker.request_id);
-        let error = match self.pool.send(request, to, guard).await {
+        let error = match self.pool.send(head, body, to, guard).await {
             Ok(response) => return Ok(response),
             Err(ForwardError::Ended) => {
                 let reason = Reason::Ended;
@@ -446,11 +442,12 @@ impl Front {
         };
         if error.is_unreachable() {
             self.shared.workspaces.suspect(upstream);
-            if let Some((path, visit)) = again {
+            if navigates {
                 // A person sees it start again rather than fail.
-                self.reach(asker, || path.clone(), target, entry, &visit)
-                    .await?;
-                return Ok(reply::see_other(&path));
+                let visit = self.visit(asker, target);
+                self.reach(asker, target, entry, &visit).await?;
+                let path = uri.path_and_query();
+                return Ok(reply::see_other(path.map_or("/", |path| path.as_str())));
             }
         }
         Err(Refusal::Forward(target.clone(), error))
@@ -461,26 +458,12 @@ fn is_read(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
 }
 
-fn path_and_query(uri: &Uri) -> String {
-    uri.path_and_query()
-        .map(ToString::to_string)
-        .unwrap_or_default()
-}
-
-/// Where a person is sent again; programs are not.
-fn again(asker: &Asker, uri: &Uri) -> Option<String> {
-    asker.navigation.then(|| path_and_query(uri))
-}
-
-/// The path in the spelling that was judged, with its query.
-fn respelled(prefix: &str, target: &Target, uri: &Uri) -> String {
-    let query = uri.query().map(|query| format!("?{query}"));
-    format!("{prefix}{}{}", target.rest, query.unwrap_or_default())
-}
-
-/// Puts `path` in place of the one in `uri`, which was judged and is the same, respelled.
-fn set_path(uri: &mut Uri, path: &str) {
-    if let Ok(path) = path.parse::<http::uri::PathAndQuery>() {
-        *uri = Uri::from(path);
+/// The address in the spelling that was judged, if it has another.
+fn respelled(prefix: &str, target: &Target, uri: &Uri) -> Option<Uri> {
+    if uri.path().strip_prefix(prefix) == Some(&target.rest) {
+        return None;
     }
+    let query = uri.query().map(|query| format!("?{query}"));
+    let path = format!("{prefix}{}{}", target.rest, query.unwrap_or_default());
+    path.parse().ok()
 }

@@ -2,8 +2,7 @@
 //! frame, so that what passes on the way is known to pass both ways.
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode, header};
-use hyper::body::Incoming;
+use http::{HeaderValue, Request, Response, StatusCode, header, request::Parts};
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt as _;
 
@@ -14,12 +13,13 @@ use crate::forward::{Body, accept_of, key_of};
 const CLOSE: &[u8] = &[0x88, 0x00];
 
 /// Answers a probe that was announced.
-pub fn answer(mut request: Request<Incoming>) -> Response<Body> {
-    let upgrades = request.version() == http::Version::HTTP_11;
-    let key = key_of(request.headers()).ok();
+pub fn answer(head: &Parts) -> Response<Body> {
+    let upgrades = head.version == http::Version::HTTP_11;
+    let key = key_of(&head.headers).ok();
     let accept = key.and_then(|key| HeaderValue::try_from(accept_of(&key)).ok());
-    let on = hyper::upgrade::on(&mut request);
-    let (head, _) = request.into_parts();
+    let mut bare = Request::new(());
+    *bare.extensions_mut() = head.extensions.clone();
+    let on = hyper::upgrade::on(bare);
     let Some(accept) =
         accept.filter(|_| upgrades && head::is_websocket(&head.headers, &head.extensions))
     else {

@@ -78,11 +78,14 @@ pub trait Handler: 'static {
     /// The body of its answers.
     type Body: http_body_util::BodyExt<Data = bytes::Bytes, Error: std::error::Error + Send + Sync>
         + 'static;
+    /// What is remembered of a connection from one request to the next.
+    type Connection: Default + 'static;
 
     /// Answers one request. Failures are answers too.
     fn handle(
         &self,
         peer: Peer,
+        connection: &Self::Connection,
         request: Request<Incoming>,
     ) -> impl Future<Output = Response<Self::Body>>;
 }
@@ -215,9 +218,11 @@ async fn http1<H: Handler>(
 ) -> Result<(), BoxError> {
     // A connection that became a tunnel keeps its place until that ends.
     let (stream, witness) = Witnessed::new(stream, place);
+    let known = H::Connection::default();
     let answer = service_fn(|mut request: Request<Incoming>| {
         witness.restore(request.headers_mut());
-        async move { Ok::<_, Infallible>(service.handler.handle(peer, request).await) }
+        let answer = service.handler.handle(peer, &known, request);
+        async { Ok::<_, Infallible>(answer.await) }
     });
     let connection = conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -239,10 +244,13 @@ async fn http2<H: Handler>(
     peer: Peer,
     service: &Service<H>,
 ) -> Result<(), BoxError> {
-    let handler = Rc::clone(&service.handler);
+    let shared = Rc::new((Rc::clone(&service.handler), H::Connection::default()));
     let answer = service_fn(move |request| {
-        let handler = Rc::clone(&handler);
-        async move { Ok::<_, Infallible>(handler.handle(peer, request).await) }
+        let shared = Rc::clone(&shared);
+        async move {
+            let (handler, known) = &*shared;
+            Ok::<_, Infallible>(handler.handle(peer, known, request).await)
+        }
     });
     let (stream, sender) = Gathered::new(stream);
     let connection = conn::http2::Builder::new(ThisThread)

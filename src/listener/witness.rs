@@ -108,7 +108,7 @@ impl Seen {
                     }
                 }
                 Part::Head { .. } | Part::Size | Part::Trailers => {
-                    let end = bytes.iter().position(|byte| *byte == b'\n');
+                    let end = memchr::memchr(b'\n', bytes);
                     let (now, later) = bytes.split_at(end.map_or(bytes.len(), |end| end + 1));
                     bytes = later;
                     if end.is_some() && self.line.is_empty() {

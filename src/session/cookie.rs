@@ -12,7 +12,10 @@ use std::{
 use http::{HeaderMap, HeaderValue, header};
 
 use super::keys::MIN_SECRET;
-use crate::secret::{Secret, random_id};
+use crate::{
+    secret::{Secret, random_id},
+    text,
+};
 
 /// Our session cookie. `__Host-` has the browser keep it to this host and HTTPS (RFC 6265bis
 /// 4.1.3.2), so that no sibling host can set one of this name.
@@ -31,7 +34,7 @@ pub(super) fn values<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator
     headers
         .get_all(header::COOKIE)
         .into_iter()
-        .flat_map(|line| line.as_bytes().split(|c| *c == b';'))
+        .flat_map(|line| text::split(line.as_bytes(), b';'))
         .filter_map(move |pair| {
             let value = pair.trim_ascii().strip_prefix(name.as_bytes())?;
             std::str::from_utf8(value.strip_prefix(b"=")?).ok()

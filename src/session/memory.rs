@@ -127,9 +127,17 @@ impl Memory {
             .collect()
     }
 
-    /// Each living session costs one more verification; cheaper than choosing.
+    /// Each living session costs one more verification; cheaper than choosing. Who takes hold of
+    /// one in this moment ([`super::Last`]) is told that it ended, since it is revoked by no one
+    /// from here on.
     fn forget_unused(&self) {
-        self.tokens.retain(|_, live| Arc::strong_count(live) > 1);
+        self.tokens.retain(|_, live| {
+            let held = Arc::strong_count(live) > 1;
+            if !held {
+                live.ended.cancel();
+            }
+            held
+        });
         self.ends()
             .retain(|(_, hash)| self.tokens.contains_key(hash));
         let most = MAX_ENTRIES.max(2 * self.tokens.len());
@@ -242,6 +250,9 @@ mod tests {
         let soon = SystemTime::now() + Duration::from_hours(1);
         let key = any_key();
         let held = memory.keep(hash("t", "held"), claims(soon), Arc::clone(&key));
+        let unheld = memory.keep(hash("t", "x"), claims(soon), Arc::clone(&key));
+        let told = unheld.ended.clone();
+        drop(unheld);
         for index in 0..=MAX_ENTRIES {
             memory.keep(
                 hash("t", &index.to_string()),
@@ -251,6 +262,7 @@ mod tests {
         }
         assert!(memory.tokens.len() <= MAX_ENTRIES);
         assert_eq!(memory.ends().len(), memory.tokens.len());
+        assert!(told.is_cancelled() && !held.ended.is_cancelled());
         let over = memory.take_if(|live| std::ptr::eq(live, &raw const *held));
         assert_eq!(over.len(), 1);
     }

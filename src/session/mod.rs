@@ -1,10 +1,11 @@
 //! Who a request is from: tokens and cookies in, verified [`Claims`] out.
 //!
-//! Imports `config`, `names` and `secret`. Promise: nobody is let in without a token that was
+//! Imports `config`, `names`, `secret` and `text`. Promise: nobody is let in without a token that was
 //! signed by a configured key (or, for our own cookie, by our own key) for this audience and
 //! this purpose and that has neither ended nor been revoked; a hand-off lets one browser in
 //! once. Whoever holds a [`Live`] is told of its end within a second. A token seen before costs
-//! one hash and one look-up. No token is ever part of an error.
+//! one hash and one look-up, or one comparison if it is that of the connection's last request. No
+//! token is ever part of an error.
 
 mod admin;
 mod claims;
@@ -12,6 +13,7 @@ mod cookie;
 mod denied;
 mod jwks;
 mod keys;
+mod last;
 mod memory;
 mod next;
 mod revocations;
@@ -40,6 +42,7 @@ pub use self::{
     denied::{Denied, Reason},
     jwks::JwksStatus,
     keys::KeyError,
+    last::Last,
     memory::Live,
     next::safe_next,
     revocations::{NoSuchRevocation, Revocation, Revocations, RevocationsError},
@@ -176,10 +179,23 @@ impl Sessions {
     /// [`Denied::NoSession`] if nothing was offered, else why the first thing offered was
     /// refused, or [`Reason::UnknownKey`] if that is so of any: see [`Sessions::learn_keys`].
     pub fn authenticate(&self, headers: &HeaderMap) -> Result<Entry, Denied> {
-        self.authenticate_at(headers, SystemTime::now())
+        self.authenticate_next(headers, &Last::default())
     }
 
-    fn authenticate_at(&self, headers: &HeaderMap, now: SystemTime) -> Result<Entry, Denied> {
+    /// The same for one of many requests of a connection; `last` is what let the one before in.
+    ///
+    /// # Errors
+    /// As [`Sessions::authenticate`].
+    pub fn authenticate_next(&self, headers: &HeaderMap, last: &Last) -> Result<Entry, Denied> {
+        self.authenticate_next_at(headers, last, SystemTime::now())
+    }
+
+    fn authenticate_next_at(
+        &self,
+        headers: &HeaderMap,
+        last: &Last,
+        now: SystemTime,
+    ) -> Result<Entry, Denied> {
         let own = cookie::values(headers, SESSION_COOKIE)
             .take(MAX_OFFERED)
             .map(|token| (Credential::Cookie, token));
@@ -192,8 +208,14 @@ impl Sessions {
             .map(|token| (Credential::Bearer, token));
         let mut first_reason = None;
         for (by, token) in own.chain(shared).chain(bearer) {
+            if let Some(live) = last.find(by, token, now) {
+                return Ok(Entry { live, by });
+            }
             match self.session_of(token, by, now) {
-                Ok(live) => return Ok(Entry { live, by }),
+                Ok(live) => {
+                    last.keep(by, token, &live);
+                    return Ok(Entry { live, by });
+                }
                 Err(Reason::UnknownKey) => first_reason = Some(Reason::UnknownKey),
                 Err(reason) => first_reason = first_reason.or(Some(reason)),
             }

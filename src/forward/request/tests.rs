@@ -25,7 +25,9 @@ fn clean_with(parts: &mut Parts, edit: impl FnOnce(&mut ForRequest<'_>)) -> Resu
             HeaderValue::from_static("alice"),
         ),
     ];
+    let uri = parts.uri.clone();
     let mut to = ForRequest {
+        uri: &uri,
         client: ClientInfo {
             addr: [203, 0, 113, 7].into(),
             authority: "ide.example.test",

@@ -86,7 +86,7 @@ fn signed_by(key: Key, kind: TokenKind, state: Option<&str>) -> Result<String, S
     sign(&config(vec![key]), None, kind, &alice(), lifetime, state)
 }
 
-fn refused<T>(outcome: Result<T, Denied>) -> Option<Reason> {
+pub(super) fn refused<T>(outcome: Result<T, Denied>) -> Option<Reason> {
     match outcome.err() {
         Some(Denied::Refused { reason }) => Some(reason),
         _ => None,

@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderValue, header};
 use jsonwebtoken::{EncodingKey, crypto};
 use serde_json::{Value, json};
 
-use super::{Revocations, Sessions, claims::unix, state};
+use super::{Denied, Entry, Last, Revocations, Sessions, claims::unix, state};
 use crate::{
     config::{self, Algorithm, Key},
     secret::Secret,
@@ -44,6 +44,12 @@ fn config(keys: Vec<Key>) -> config::Session {
         issuer: None,
         shared_cookie: Some("ide_session".to_owned()),
         lifetime: Duration::from_hours(12),
+    }
+}
+
+impl Sessions {
+    fn authenticate_at(&self, headers: &HeaderMap, now: SystemTime) -> Result<Entry, Denied> {
+        self.authenticate_next_at(headers, &Last::default(), now)
     }
 }
 

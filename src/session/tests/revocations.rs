@@ -1,6 +1,8 @@
 //! Ends of sessions: by revocation, logout and time (J8).
 
-use super::*;
+use std::sync::Arc;
+
+use super::{algorithms::refused, *};
 use crate::{
     names::Username,
     session::{Entry, Handoff, Reason, Revocation, memory},
@@ -229,4 +231,40 @@ fn a_session_costs_nothing_more_once_it_is_known() {
     );
     let found = sessions.remembered.find(&hash, SystemTime::now());
     assert!(found.is_some_and(|live| std::sync::Arc::ptr_eq(&live, &first.live)));
+}
+
+#[test]
+fn a_session_that_is_over_lets_no_connection_in_that_it_let_in_before() {
+    let (sessions, last) = (sessions(), Last::default());
+    let headers = token_with(&json!({}));
+    let next = |now| sessions.authenticate_next_at(&headers, &last, now);
+    let first = next(SystemTime::now()).unwrap();
+    assert!(Arc::ptr_eq(
+        &next(SystemTime::now()).unwrap().live,
+        &first.live
+    ));
+    let late = first.claims().expires;
+    assert_eq!(refused(next(late)), Some(Reason::Expired));
+    sessions.revoke(user("alice")).unwrap();
+    assert_eq!(refused(next(SystemTime::now())), Some(Reason::Revoked));
+}
+
+#[test]
+fn a_connection_is_let_in_as_nobody_but_who_it_names() {
+    let (sessions, last) = (sessions(), Last::default());
+    let next = |headers: &HeaderMap| sessions.authenticate_next(headers, &last);
+    let ann = token_with(&json!({ "sub": "ann", "sid": "s-1" }));
+    let bob = token_with(&json!({ "sub": "bob", "sid": "s-2" }));
+    for (headers, name) in [(&ann, "ann"), (&bob, "bob"), (&ann, "ann")] {
+        assert_eq!(next(headers).unwrap().claims().user.as_str(), name);
+    }
+    let mut forged = ann.clone();
+    let text = ann[header::AUTHORIZATION].to_str().unwrap();
+    forged.insert(header::AUTHORIZATION, format!("{text}A").parse().unwrap());
+    assert_eq!(refused(next(&forged)), Some(Reason::Signature));
+    // Good for what it was offered as, and for nothing else.
+    let token = text.strip_prefix("Bearer ").unwrap();
+    let cookie = cookies(&format!("{OURS}={token}"));
+    assert_eq!(refused(next(&cookie)), Some(Reason::Kind));
+    assert_eq!(next(&HeaderMap::new()).unwrap_err(), Denied::NoSession);
 }
