@@ -149,7 +149,10 @@ impl Pool {
             closed: to.closed.clone(),
         });
         let guard = Rc::new(guard);
-        if let (Some(rest), Some(write)) = (rest, connection.take_write()) {
+        // Taken only for a rest: without it, an app reads that the client has gone.
+        if let Some(rest) = rest
+            && let Some(write) = connection.take_write()
+        {
             // An answer may come, and end, before the body does.
             let (closed, ended) = (to.closed.clone(), to.ended.clone());
             let share = Rc::clone(&guard);

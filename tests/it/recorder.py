@@ -156,6 +156,17 @@ class Connection:
         gate(self.query["name"]).set()
         self.answer()
 
+    def on_half(self):
+        """Answers unless the connection is half closed meanwhile, as Node.js does."""
+        self.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")
+        self.sock.settimeout(0.3)
+        try:
+            if not self.sock.recv(1):
+                return "close"
+        except TimeoutError:
+            self.sock.settimeout(None)
+            self.send(b"whole")
+
     def on_sink(self):
         """Answers before the body has come, and takes all of it."""
         self.answer()

@@ -166,6 +166,16 @@ async fn an_answer_may_come_before_the_body_is_over() {
 }
 
 #[tokio::test]
+async fn a_connection_stays_open_both_ways_while_its_answer_comes() {
+    let world = shared().await;
+    let person = alice(&world).await;
+    let path = person.path("recorder", "half");
+    let answer = person.fetch(&path).send().await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.text(), "whole");
+}
+
+#[tokio::test]
 async fn a_body_that_outlives_its_answer_ends_with_its_session() {
     let world = shared().await;
     let person = alice(&world).await;
