@@ -2,8 +2,10 @@
 //!
 //! A request flows downhill: `listener` accepts it, `route` says which workspace it is for,
 //! `session` who may enter, `workspace` has the app up, `forward` carries it there; `front` is
-//! that line, written once. Beside the stream stand `reaper`, `admin` and `pages`; under all of
-//! it `engine`, `config`, `names` and `text`. `serve` wires everything, `cli` is what an operator types.
+//! that line, written once. Beside the stream stand `reaper`, `scrape`, `admin` with `doctor`, and
+//! `pages`; under all of it `engine`, `log`, `metrics`, `config`, `symptoms`, `problem`, `names`,
+//! `secret` and `text`. `serve` wires everything, `cli` is what an operator types;
+//! docs/architecture.md has the order.
 
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
@@ -11,6 +13,7 @@
 pub mod admin;
 pub mod cli;
 pub mod config;
+pub mod doctor;
 pub mod engine;
 pub mod forward;
 pub mod front;
@@ -19,11 +22,13 @@ pub mod log;
 pub mod metrics;
 pub mod names;
 pub mod pages;
+pub mod problem;
 pub mod reaper;
 pub mod route;
 pub mod scrape;
 pub mod secret;
 pub mod serve;
 pub mod session;
+pub mod symptoms;
 pub mod text;
 pub mod workspace;

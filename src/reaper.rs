@@ -1,38 +1,37 @@
-//! Stops quiet workspaces.
+//! Stops workspaces that are due.
 //!
-//! Imports `workspace` and `config`. Promise: it decides nothing by itself; whether a workspace
-//! is quiet is asked again in the moment of its stop, under the lock of its starts.
-
-use std::time::Duration;
+//! Imports `workspace`. Promise: it decides nothing by itself; whether a workspace is due is
+//! asked again in the moment of its stop, under the lock of its starts.
 
 use futures_util::{StreamExt as _, stream};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::{config::Idle, workspace::Workspaces};
+use crate::workspace::{Pace, Workspaces};
 
 /// How many are stopped side by side.
 const AT_ONCE: usize = 8;
-/// Longest pause between two looks: a stop is at most this late.
-const LONGEST_PAUSE: Duration = Duration::from_secs(15);
-/// Shortest one, for those who try it out with a timeout of seconds.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(250);
 
-/// Looks for quiet workspaces until `stop`.
-pub async fn run(workspaces: Workspaces, idle: Idle, stop: CancellationToken) {
-    let Some(timeout) = idle.timeout else { return };
-    let mut looks = interval((timeout / 10).clamp(SHORTEST_PAUSE, LONGEST_PAUSE));
+/// Measures workspaces and stops those that are due, until `stop`.
+pub async fn run(workspaces: Workspaces, stop: CancellationToken) {
+    let Pace { look, window, .. } = workspaces.pace();
+    let mut looks = interval(look);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut measured: Option<Instant> = None;
     loop {
         tokio::select! {
             _ = looks.tick() => {}
             () = stop.cancelled() => return,
         }
-        let quiet = stream::iter(workspaces.quiet(timeout));
-        quiet
+        // Before the look: what began to compute meanwhile is seen.
+        if measured.is_none_or(|at| at.elapsed() >= window) {
+            workspaces.measure_cpu().await;
+            measured = Some(Instant::now());
+        }
+        stream::iter(workspaces.all_due())
             .for_each_concurrent(AT_ONCE, |user| {
                 let workspaces = &workspaces;
-                async move { workspaces.stop_if_quiet(&user, timeout).await }
+                async move { workspaces.stop_if_due(&user).await }
             })
             .await;
     }

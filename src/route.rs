@@ -17,6 +17,8 @@ pub enum Route {
     Health,
     /// `/_vestibule/assets/<name>`: what our own pages are made of.
     Asset(String),
+    /// `/_vestibule/api/...`: the operator's door; what follows, beginning with `/`.
+    Api(String),
     /// `/_vestibule/callback`: the end of a hand-off.
     Callback,
     /// `/_vestibule/logout`.
@@ -25,6 +27,8 @@ pub enum Route {
     SignedOut,
     /// `/_vestibule/stop`: the home page's stop button.
     Stop,
+    /// `/_vestibule/keep`: the home page's button that delays a stop.
+    Keep,
     /// `/_vestibule/live`: the home page's changes, as server-sent events.
     Live,
     /// `/_vestibule/progress/<app>/<user>/`: a start, as server-sent events.
@@ -97,9 +101,12 @@ fn own_route(own: &str, known: impl Fn(&str) -> Option<AppName>) -> Result<Route
         "logout" => Route::Logout,
         "signed-out" => Route::SignedOut,
         "stop" => Route::Stop,
+        "keep" => Route::Keep,
         "live" => Route::Live,
         _ => {
-            if let Some(name) = own.strip_prefix("assets/") {
+            if let Some(call) = own.strip_prefix("api/") {
+                Route::Api(format!("/{call}"))
+            } else if let Some(name) = own.strip_prefix("assets/") {
                 Route::Asset(name.to_owned())
             } else if let Some(of) = own.strip_prefix("progress/") {
                 Route::Progress(target(of, known)?.0)
@@ -229,6 +236,10 @@ mod tests {
             ("/", Route::Home),
             ("/_vestibule/healthz", Route::Health),
             ("/_vestibule/callback", Route::Callback),
+            (
+                "/_vestibule/api/v1/workspaces/a%40b",
+                Route::Api("/v1/workspaces/a%40b".into()),
+            ),
             (
                 "/_vestibule/assets/page.css",
                 Route::Asset("page.css".into()),

@@ -17,6 +17,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     admin,
     config::{Config, UsageOf},
+    doctor::Doctor,
     engine::{Docker, EngineError},
     front::{Front, Shared},
     listener::{self, Bound, Bounds, Door, Service, TlsError},
@@ -25,6 +26,7 @@ use crate::{
     reaper,
     scrape::{self, Scrape},
     session::{KeyError, Revocations, RevocationsError, Sessions, StateError},
+    symptoms::Symptoms,
     workspace::{Instance, InstanceError, OpenError, Workspaces},
 };
 
@@ -122,11 +124,12 @@ async fn run_with(config: Config) -> Result<(), ServeError> {
         .as_ref()
         .map(listener::server_config)
         .transpose()?;
-    let sessions = Sessions::new(
-        &config.session,
-        crate::session::cookie_key(&config.state_dir)?,
-        Revocations::load(&config.state_dir)?,
-    )?;
+    let config = Arc::new(config);
+    // First of all, as it looks whether there was a cookie key before.
+    let revocations = Revocations::load(&config.state_dir)?;
+    let cookie_key = crate::session::cookie_key(&config.state_dir)?;
+    let sessions = Arc::new(Sessions::new(&config.session, cookie_key, revocations)?);
+    let symptoms = Arc::new(Symptoms::default());
     let socket = admin::socket_path(&config.state_dir);
     let admin_socket = admin::bind(&socket).map_err(|source| ServeError::Admin {
         path: socket.clone(),
@@ -149,31 +152,22 @@ async fn run_with(config: Config) -> Result<(), ServeError> {
         Workspaces::open(engine, &config, instance, rare.clone(), stop.clone()).await?;
 
     let tasks = TaskTracker::new();
-    tasks.spawn(reaper::run(
-        workspaces.clone(),
-        config.idle.clone(),
-        stop.clone(),
-    ));
-    tasks.spawn(admin::serve(admin_socket, workspaces.clone(), stop.clone()));
+    tasks.spawn(reaper::run(workspaces.clone(), stop.clone()));
+    let api = api(&config, &symptoms, &sessions, &workspaces);
+    tasks.spawn(admin::serve(admin_socket, api.clone(), stop.clone()));
     let bounds = Bounds::new(config.limits.clone(), config.listen.trusted_proxies.clone());
     let shared = Arc::new(Shared {
         config,
         sessions,
         workspaces,
+        api,
+        symptoms,
         metrics,
         stop: stop.clone(),
     });
-    if !scraped.is_empty() {
-        if shared.config.metrics.usage != UsageOf::Nobody {
-            tasks.spawn(shared.workspaces.clone().measure_all(stop.clone()));
-        }
-        let scrape = Scrape::new(Arc::clone(&shared));
-        for listener in scraped {
-            tasks.spawn(scrape::serve(listener, Arc::clone(&scrape), stop.clone()));
-        }
-    }
-    let (sessions, until) = (Arc::clone(&shared), stop.clone());
-    tasks.spawn(async move { sessions.sessions.run(until).await });
+    be_scraped(scraped, &shared, &tasks, &stop);
+    let (sessions, until) = (Arc::clone(&shared.sessions), stop.clone());
+    tasks.spawn(async move { sessions.run(until).await });
     let mut threads = Vec::new();
     for (number, listeners) in bound.into_iter().enumerate() {
         let (shared, bounds, stop) = (Arc::clone(&shared), Arc::clone(&bounds), stop.clone());
@@ -215,6 +209,36 @@ async fn run_with(config: Config) -> Result<(), ServeError> {
     // Best effort: a stale socket is replaced at the next start anyway.
     let _ = std::fs::remove_file(socket);
     Ok(())
+}
+
+/// What operators may ask for, at both doors.
+fn api(
+    config: &Arc<Config>,
+    symptoms: &Arc<Symptoms>,
+    sessions: &Arc<Sessions>,
+    workspaces: &Workspaces,
+) -> admin::Api {
+    let doctor = Doctor::new(config.clone(), symptoms.clone(), sessions.clone());
+    admin::Api::new(config.clone(), sessions.clone(), workspaces.clone(), doctor)
+}
+
+/// Answers Prometheus on its listeners, if there are any.
+fn be_scraped(
+    listeners: Vec<std::net::TcpListener>,
+    shared: &Arc<Shared>,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) {
+    if listeners.is_empty() {
+        return;
+    }
+    if shared.config.metrics.usage != UsageOf::Nobody {
+        tasks.spawn(shared.workspaces.clone().measure_all(stop.clone()));
+    }
+    let scrape = Scrape::new(Arc::clone(shared));
+    for listener in listeners {
+        tasks.spawn(scrape::serve(listener, Arc::clone(&scrape), stop.clone()));
+    }
 }
 
 /// One serving thread, from its listeners to the end of its last connection.

@@ -33,14 +33,14 @@ django() (
     PYTHONDONTWRITEBYTECODE=1 ../../target/test-venv/bin/python manage.py test
 )
 
-step 'set-up' tests/setup.sh engine image django browser prometheus deny
+step 'set-up' tests/setup.sh engine image django browser nginx prometheus deny
 step 'lint' make --no-print-directory lint
 step 'workspace image' workspace-image/check.sh vestibule-workspace:slim
 step 'Django example' django
 step 'benchmark tables' python3 -B -m unittest discover -s benches
 step 'units' cargo test --locked --lib --bins
 # Alone, as a browser on a laptop: others' containers would come and go under it.
-step 'in a real browser' cargo test --locked --test it -- browser::
+step 'in a real browser' cargo test --locked --test it -- browser:: --test-threads 1
 step 'stories on real parts' cargo test --locked --test it -- --skip browser::
 
 printf '\n\033[1m### summary\033[0m\n'

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # setup.sh PART...: installs and starts what the demo and the tests need and this machine has
 # not. Says what it does, asks nothing, and has nothing to do the second time.
-# Parts: engine, image, django, browser, prometheus, deny, peers.
+# Parts: engine, image, django, browser, nginx, prometheus, deny, peers.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -112,6 +112,11 @@ browser() {
     fi
 }
 
+# A front proxy for the stories that have one.
+nginx() {
+    [ -x /usr/sbin/nginx ] || packages nginx:nginx
+}
+
 # Prometheus and promtool out of Debian's package, beside the system: nothing is installed, and
 # no service begins to run.
 prometheus() {
@@ -162,7 +167,7 @@ peers() {
 mkdir -p target
 for part in "$@"; do
     case $part in
-        engine | image | django | browser | prometheus | deny | peers) "$part" ;;
+        engine | image | django | browser | nginx | prometheus | deny | peers) "$part" ;;
         *) die "there is no part $part" ;;
     esac
 done

@@ -108,6 +108,7 @@ proxy=$!
 (
     cd examples/django
     export VESTIBULE_URL=$url VESTIBULE_KEY_FILE=$dir/vestibule.key DJANGO_DB=$dir/site/db.sqlite3
+    export VESTIBULE_CA_FILE=$PWD/../../certs/dev/ca.pem
     exec setsid ../../target/test-venv/bin/python manage.py runserver --noreload "127.0.0.1:$site_port"
 ) >> "$dir/site.log" 2>&1 &
 pids+=($!)

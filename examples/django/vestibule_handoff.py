@@ -21,6 +21,7 @@ from django.views.decorators.http import require_GET
 
 USERNAME = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9_.@+-]{1,64}")  # Vestibule takes no other
 OWN_PATH = re.compile(r"/(?!/)[^\\\x00-\x1f\x7f]{0,2000}")  # what no browser reads as a host
+SESSIONS = "vestibule_sessions"  # in Django's session: ids of the sessions it began at Vestibule
 NAME_REFUSED = (
     "Your user name can't open a workspace: it must be 1 to 64 letters A to Z or a to z, digits"
     " or _ . @ + - and not just one or two dots. Please ask for another user name.\n"
@@ -42,6 +43,13 @@ def token(request, kind, seconds, **claims):
     return jwt.encode(claims, key, getattr(settings, "VESTIBULE_ALGORITHM", "HS256"), headers)
 
 
+def new_session(request):
+    """A new id for a session at Vestibule, remembered so that vestibule_admin.py can end it."""
+    session = secrets.token_urlsafe(16)
+    request.session[SESSIONS] = [*request.session.get(SESSIONS, []), session][-8:]
+    return session
+
+
 @require_GET
 @login_required
 def open_workspace(request):
@@ -56,7 +64,7 @@ def open_workspace(request):
         response = HttpResponseRedirect(vestibule + path)
         share_session(request, response, session_end)
     else:
-        claims = {"jti": secrets.token_urlsafe(16), "session_exp": session_end}
+        claims = {"jti": new_session(request), "session_exp": session_end}
         if state := request.GET.get("state"):
             claims["state"] = state
         query = urlencode({"token": token(request, "handoff", 30, **claims), "next": path})
@@ -74,7 +82,7 @@ def share_session(request, response, session_end):
     if f"{__name__}.end_shared_session" not in settings.MIDDLEWARE:  # logout would not end it
         raise ImproperlyConfigured(f"add {__name__}.end_shared_session to MIDDLEWARE")
     seconds = min(12 * 60 * 60, session_end - int(time.time()))
-    session = token(request, "session", seconds, sid=secrets.token_urlsafe(16))
+    session = token(request, "session", seconds, sid=new_session(request))
     set_shared_cookie(response, session, seconds)
 
 

@@ -4,7 +4,7 @@ use std::{io, path::Path};
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
-use http_body_util::{BodyExt as _, Empty};
+use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
@@ -37,11 +37,16 @@ pub enum ClientError {
     Refused(String),
 }
 
-/// Calls `path` on the proxy listening at `socket`.
+/// Calls `path` on the proxy listening at `socket`; a `body` of null is none.
 ///
 /// # Errors
 /// [`ClientError`]; what the proxy itself says is [`ClientError::Refused`].
-pub async fn call(socket: &Path, method: Method, path: &str) -> Result<Value, ClientError> {
+pub async fn call(
+    socket: &Path,
+    method: Method,
+    path: &str,
+    body: &Value,
+) -> Result<Value, ClientError> {
     let connect = |source| ClientError::Connect {
         path: socket.display().to_string(),
         source,
@@ -54,14 +59,17 @@ pub async fn call(socket: &Path, method: Method, path: &str) -> Result<Value, Cl
         .method(method)
         .uri(path)
         .header(header::HOST, "vestibule")
-        .body(Empty::<Bytes>::new())?;
+        .body(Full::<Bytes>::from(if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        }))?;
     let (head, body) = sender.send_request(request).await?.into_parts();
     let body: Value = serde_json::from_slice(&body.collect().await?.to_bytes())?;
     if head.status == StatusCode::OK {
         return Ok(body);
     }
-    let error = body["error"]
-        .as_str()
-        .unwrap_or("the proxy refused the call");
-    Err(ClientError::Refused(error.to_owned()))
+    let detail = body["detail"].as_str();
+    let detail = detail.unwrap_or("the proxy refused the call");
+    Err(ClientError::Refused(detail.to_owned()))
 }

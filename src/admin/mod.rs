@@ -1,9 +1,15 @@
-//! The operator's side of the running proxy: JSON over HTTP on a Unix socket that only its
-//! owner can open (the mode of the socket is the access check).
+//! The operator's side of the running proxy: one table of calls, JSON over HTTP, two doors. On a
+//! Unix socket that only its owner can open (the mode of the socket is the access check), and
+//! over HTTPS for bearers of an admin token (`front` has checked it).
 //!
-//! Imports `names` and `workspace`. Promise: whatever is asked, users' requests go on.
+//! Imports `config`, `names`, `problem`, `session`, `workspace` and `doctor`. Promise: whatever
+//! is asked, users' requests go on; a bearer gets no more than the configuration grants; what was
+//! begun is finished, also if the asker leaves.
 
+mod act;
+mod ask;
 mod client;
+mod table;
 
 use std::{
     io,
@@ -12,20 +18,18 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use serde_json::{Value, json};
 use tokio::net::UnixListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub use client::{ClientError, call};
-
-use crate::{
-    names::{AppName, Username},
-    workspace::{StopReason, Workspaces},
+pub use self::{
+    act::{Api, Caller, Refused},
+    client::{ClientError, call},
 };
+use crate::{problem, secret::random_id};
 
 /// Where the socket is in a state directory.
 pub fn socket_path(state_dir: &Path) -> PathBuf {
@@ -49,7 +53,7 @@ pub fn bind(path: &Path) -> io::Result<UnixListener> {
 }
 
 /// Answers on `listener` until told to stop.
-pub async fn serve(listener: UnixListener, workspaces: Workspaces, stop: CancellationToken) {
+pub async fn serve(listener: UnixListener, api: Api, stop: CancellationToken) {
     let connections = TaskTracker::new();
     loop {
         // Cancel-safe: `accept` loses no connection when dropped.
@@ -58,9 +62,9 @@ pub async fn serve(listener: UnixListener, workspaces: Workspaces, stop: Cancell
             () = stop.cancelled() => break,
         };
         let Ok((stream, _)) = stream else { continue };
-        let workspaces = workspaces.clone();
+        let api = api.clone();
         connections.spawn(async move {
-            let answer = service_fn(|request| answer(request, &workspaces));
+            let answer = service_fn(|request| answer(request, &api));
             let served = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .serve_connection(TokioIo::new(stream), answer)
@@ -74,56 +78,29 @@ pub async fn serve(listener: UnixListener, workspaces: Workspaces, stop: Cancell
 
 async fn answer(
     request: Request<Incoming>,
-    workspaces: &Workspaces,
+    api: &Api,
 ) -> Result<Response<Full<Bytes>>, http::Error> {
-    let (status, body) = act(request.method(), request.uri().path(), workspaces).await;
-    Response::builder()
+    let request_id = random_id();
+    let (head, body) = request.into_parts();
+    let path = head.uri.path();
+    let answer = api
+        .answer(Caller::Socket, &request_id, &head, path, body)
+        .await;
+    let (status, kind, allow, value) = match answer {
+        Ok(value) => (StatusCode::OK, "application/json", None, value),
+        Err(Refused { problem, allow }) => (
+            problem.status,
+            problem::MEDIA_TYPE,
+            allow,
+            problem.json(&request_id),
+        ),
+    };
+    let mut response = Response::builder()
         .status(status)
-        .header(header::CONTENT_TYPE, "application/json")
-        .body(Full::from(body.to_string()))
-}
-
-/// `GET /workspaces`, `POST /workspaces/<user>/start`, `.../start/<app>`, `.../stop`,
-/// `DELETE /workspaces/<user>`.
-async fn act(method: &Method, path: &str, workspaces: &Workspaces) -> (StatusCode, Value) {
-    let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
-    let (user, verb, app) = match segments[..] {
-        ["workspaces"] if method == Method::GET => {
-            return (StatusCode::OK, json!(workspaces.list()));
-        }
-        ["workspaces", user] if method == Method::DELETE => (user, "rm", None),
-        ["workspaces", user, verb] if method == Method::POST => (user, verb, None),
-        ["workspaces", user, "start", app] if method == Method::POST => (user, "start", Some(app)),
-        _ => return (StatusCode::NOT_FOUND, json!({ "error": "no such call" })),
-    };
-    let names =
-        Username::parse(user).and_then(|user| Ok((user, app.map(AppName::parse).transpose()?)));
-    let (user, app) = match names {
-        Ok(names) => names,
-        Err(error) => {
-            return (
-                StatusCode::BAD_REQUEST,
-                json!({ "error": error.to_string() }),
-            );
-        }
-    };
-    let done = match verb {
-        "start" => workspaces
-            .start(&user, app.as_ref())
-            .await
-            .map_err(|error| error.to_string()),
-        "stop" => workspaces
-            .stop(&user, StopReason::Operator)
-            .await
-            .map_err(|error| error.to_string()),
-        "rm" => workspaces
-            .remove(&user)
-            .await
-            .map_err(|error| error.to_string()),
-        _ => return (StatusCode::NOT_FOUND, json!({ "error": "no such call" })),
-    };
-    match done {
-        Ok(()) => (StatusCode::OK, json!(workspaces.status(&user))),
-        Err(error) => (StatusCode::CONFLICT, json!({ "error": error })),
+        .header(header::CONTENT_TYPE, kind)
+        .body(Full::from(value.to_string()))?;
+    if let Some(allow) = allow.and_then(|allow| HeaderValue::try_from(allow).ok()) {
+        response.headers_mut().insert(header::ALLOW, allow);
     }
+    Ok(response)
 }

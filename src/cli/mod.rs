@@ -1,18 +1,23 @@
 //! The command line: `serve`, and the verbs an operator needs beside it.
 //!
 //! Imports everything it starts. Promise: exit code 0 if it worked, 1 if it didn't, 2 if the
-//! command line or `proxy.toml` is wrong; what is wrong stands on standard error.
+//! command line or `proxy.toml` is wrong; what is wrong stands on standard error. With `--json`
+//! standard output holds the proxy's answer and nothing else.
 
+mod explain;
+mod output;
+mod ps;
+mod show;
 mod table;
 mod token;
+mod verbs;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
-use clap::{Parser, Subcommand};
-use http::Method;
+use clap::{CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
 
 use crate::{
-    admin,
     config::Config,
     names::{AppName, NameError, Username},
     serve,
@@ -42,11 +47,7 @@ enum Verb {
     /// Say everything that is wrong with the configuration.
     Check,
     /// List the workspaces.
-    Ps {
-        /// As JSON instead of a table.
-        #[arg(long)]
-        json: bool,
-    },
+    Ps(ps::Arguments),
     /// Start a user's workspace, and an app in it if one is named.
     Start {
         /// Whose workspace.
@@ -55,20 +56,55 @@ enum Verb {
         /// The app, as in its path: codespace, jupyter.
         #[arg(value_parser = app)]
         app: Option<AppName>,
+        #[command(flatten)]
+        json: Json,
     },
     /// Stop a user's workspace; files stay.
-    Stop(User),
+    Stop(OneUser),
     /// Remove a user's container; files stay.
-    Rm(User),
-    /// Sign a session or hand-off token with a configured key, for trying out.
+    Rm(OneUser),
+    /// Say why a workspace is alive and when it stops, or why it was stopped.
+    Explain(OneUser),
+    /// Put the stop of a quiet workspace off.
+    Keep {
+        /// Whose workspace.
+        #[arg(value_parser = username)]
+        user: Username,
+        /// For how long from now: 2h.
+        #[arg(value_parser = humantime::parse_duration)]
+        how_long: Duration,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Show what an app prints in its container.
+    Logs(output::Arguments),
+    /// End sessions: of a user, or one of them, or the one of a token.
+    Revoke(verbs::Revoke),
+    /// Sign a session, hand-off or admin token with a configured key.
     Token(token::Arguments),
+    /// Find out what is wrong, and what to do about it.
+    Doctor(Json),
+    /// Print what makes a shell complete these words.
+    Completion {
+        /// Which shell.
+        shell: Shell,
+    },
+}
+
+#[derive(Clone, Copy, Debug, clap::Args)]
+struct Json {
+    /// As JSON, for programs.
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, clap::Args)]
-struct User {
+struct OneUser {
     /// Whose workspace.
     #[arg(value_parser = username)]
     user: Username,
+    #[command(flatten)]
+    json: Json,
 }
 
 fn app(text: &str) -> Result<AppName, NameError> {
@@ -82,6 +118,11 @@ fn username(text: &str) -> Result<Username, NameError> {
 /// Runs what the arguments of the process ask for.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Verb::Completion { shell } = arguments.verb {
+        let mut command = Arguments::command();
+        clap_complete::generate(shell, &mut command, "vestibule", &mut std::io::stdout());
+        return ExitCode::SUCCESS;
+    }
     let config = match Config::load(&arguments.config) {
         Ok(config) => config,
         Err(errors) => {
@@ -99,7 +140,7 @@ pub fn main() -> ExitCode {
         }
     }
     match run(&arguments, config) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("vestibule: {}", chain(&*error));
             ExitCode::FAILURE
@@ -109,62 +150,27 @@ pub fn main() -> ExitCode {
 
 type BoxError = Box<dyn std::error::Error>;
 
-fn run(arguments: &Arguments, config: Config) -> Result<(), BoxError> {
+fn run(arguments: &Arguments, config: Config) -> Result<ExitCode, BoxError> {
     match &arguments.verb {
-        Verb::Serve => Ok(serve::run(config)?),
-        Verb::Check => {
-            println!("{}: all is well", arguments.config.display());
-            Ok(())
-        }
-        Verb::Ps { json } => {
-            let workspaces = ask(&config, Method::GET, "/workspaces")?;
-            if *json {
-                println!("{workspaces:#}");
-            } else {
-                print!("{}", table::workspaces(&workspaces));
-            }
-            Ok(())
-        }
-        Verb::Start { user, app } => {
-            let app = app
-                .as_ref()
-                .map(|app| format!("/{app}"))
-                .unwrap_or_default();
-            act(
-                &config,
-                Method::POST,
-                user,
-                &format!("/start{app}"),
-                "running",
-            )
-        }
-        Verb::Stop(User { user }) => act(&config, Method::POST, user, "/stop", "stopped"),
-        Verb::Rm(User { user }) => act(&config, Method::DELETE, user, "", "removed"),
-        Verb::Token(token) => {
-            println!("{}", token::sign(token, &config)?);
-            Ok(())
-        }
+        Verb::Serve => serve::run(config)?,
+        Verb::Check => println!("{}: all is well", arguments.config.display()),
+        Verb::Ps(arguments) => ps::run(&config, arguments)?,
+        Verb::Start { user, app, json } => verbs::start(&config, user, app.as_ref(), *json)?,
+        Verb::Stop(one) => verbs::stop(&config, &one.user, one.json)?,
+        Verb::Rm(one) => verbs::remove(&config, &one.user, one.json)?,
+        Verb::Explain(one) => verbs::explain(&config, &one.user, one.json)?,
+        Verb::Keep {
+            user,
+            how_long,
+            json,
+        } => verbs::keep(&config, user, *how_long, *json)?,
+        Verb::Logs(arguments) => output::run(&config, arguments)?,
+        Verb::Revoke(what) => verbs::revoke(&config, what)?,
+        Verb::Token(token) => token::run(token, &config)?,
+        Verb::Doctor(json) => return verbs::doctor(config, *json),
+        Verb::Completion { .. } => {}
     }
-}
-
-fn act(
-    config: &Config,
-    method: Method,
-    user: &Username,
-    verb: &str,
-    done: &str,
-) -> Result<(), BoxError> {
-    ask(config, method, &format!("/workspaces/{user}{verb}"))?;
-    println!("the workspace of {user} is {done}");
-    Ok(())
-}
-
-fn ask(config: &Config, method: Method, path: &str) -> Result<serde_json::Value, BoxError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let socket = admin::socket_path(&config.state_dir);
-    Ok(runtime.block_on(admin::call(&socket, method, path))?)
+    Ok(ExitCode::SUCCESS)
 }
 
 /// An error and its causes on one line.

@@ -2,26 +2,38 @@
 
 use serde_json::Value;
 
-const COLUMNS: [(&str, &str); 7] = [
+const COLUMNS: [(&str, &str); 8] = [
     ("USER", "user"),
     ("STATE", "state"),
     ("APPS", "apps"),
     ("OPEN", "open"),
     ("IDLE", "idle_seconds"),
     ("STOPS IN", "stops_in_seconds"),
+    ("HELD BY", "held_by"),
     ("UPDATE", "update_pending"),
 ];
 
-/// One line for each workspace, under a line of headings.
+/// Rows that a screen shows at once: above a longer list, the headings have scrolled away.
+const SCREEN: usize = 40;
+
+/// One line for each workspace, under a line of headings; below a long list they stand again.
 pub fn workspaces(list: &Value) -> String {
     let heading = COLUMNS.map(|(title, _)| title.to_owned());
     let rows = list.as_array().into_iter().flatten();
     let rows = rows.map(|row| COLUMNS.map(|(_, key)| cell(key, &row[key])));
-    let lines: Vec<[String; COLUMNS.len()]> = std::iter::once(heading).chain(rows).collect();
-    let mut width = [0; COLUMNS.len()];
-    for line in &lines {
+    let mut lines: Vec<_> = std::iter::once(heading.clone()).chain(rows).collect();
+    if lines.len() > SCREEN {
+        lines.push(heading);
+    }
+    aligned(&lines)
+}
+
+/// Lines of cells, each column as wide as its widest cell.
+pub fn aligned<const N: usize>(lines: &[[String; N]]) -> String {
+    let mut width = [0; N];
+    for line in lines {
         for (width, cell) in width.iter_mut().zip(line) {
-            *width = cell.len().max(*width);
+            *width = cell.chars().count().max(*width);
         }
     }
     let mut out = String::new();
@@ -61,15 +73,31 @@ mod tests {
     use serde_json::json;
 
     #[test]
+    fn five_thousand_rows_line_up_and_end_with_their_headings() {
+        let row = |number| json!({ "user": format!("user-{number}"), "state": "stopped" });
+        let list: Vec<Value> = (0..5000).map(row).collect();
+        let table = workspaces(&json!(list));
+        let lines: Vec<&str> = table.lines().collect();
+        assert_eq!((lines.len(), lines[0]), (5002, lines[5001]));
+        let state = lines[0].find("STATE").unwrap();
+        assert!(
+            lines[1..5001]
+                .iter()
+                .all(|line| line[state..].starts_with("stopped"))
+        );
+    }
+
+    #[test]
     fn a_table_lines_up() {
         let list = json!([{
             "user": "alice", "state": "running", "apps": ["codespace", "jupyter"], "open": 2,
-            "idle_seconds": 90, "stops_in_seconds": null, "update_pending": true,
+            "idle_seconds": 90, "stops_in_seconds": null, "held_by": "connected",
+            "update_pending": true,
         }]);
         assert_eq!(
             workspaces(&list),
-            "USER   STATE    APPS               OPEN  IDLE    STOPS IN  UPDATE\n\
-             alice  running  codespace,jupyter  2     1m 30s  -         pending\n"
+            "USER   STATE    APPS               OPEN  IDLE    STOPS IN  HELD BY    UPDATE\n\
+             alice  running  codespace,jupyter  2     1m 30s  -         connected  pending\n"
         );
     }
 }

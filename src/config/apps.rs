@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    App, Prefix, defaults,
+    App, BusyQuestion, InputRules, Policy, Prefix, defaults, idle, input,
     keys::is_own,
     mistake::{Read, Wrong},
     node::{Node, Place, Table, Value, parse},
@@ -42,6 +42,7 @@ pub fn apps(
     reading: &Reading,
     written: Section<'_>,
     own_cookies: &[&str],
+    policy: &Policy,
 ) -> BTreeMap<AppName, App> {
     let before = reading.count();
     let mut apps = BTreeMap::new();
@@ -55,7 +56,7 @@ pub fn apps(
                 None
             }
         };
-        let app = app(&name, section, own_cookies);
+        let app = app(&name, section, own_cookies, policy);
         let (Some(app_name), Some((app, place))) = (app_name, app) else {
             continue;
         };
@@ -115,7 +116,12 @@ fn unplaced(node: Node) -> Node {
 }
 
 /// An app and the place of its port; `None` if it is not enabled or after a mistake.
-fn app(name: &str, section: Section<'_>, own_cookies: &[&str]) -> Option<(App, Place)> {
+fn app(
+    name: &str,
+    section: Section<'_>,
+    own_cookies: &[&str],
+    policy: &Policy,
+) -> Option<(App, Place)> {
     let enabled = section.get("enabled", values::yes_or_no).unwrap_or(true);
     let prefixes = &[("keep", Prefix::Keep), ("strip", Prefix::Strip)];
     let prefix = section.get("prefix", values::one_of(prefixes));
@@ -135,7 +141,7 @@ fn app(name: &str, section: Section<'_>, own_cookies: &[&str]) -> Option<(App, P
         let port = values::number(1, u16::MAX)(node)?;
         Ok((port, node.place.clone()))
     });
-    let ready_path = section.get("ready_path", ready_path);
+    let ready_path = section.get("ready_path", path);
     let env = section.get("env", |node| {
         values::table(node, |name, value| {
             values::variable_name(name)?;
@@ -146,6 +152,10 @@ fn app(name: &str, section: Section<'_>, own_cookies: &[&str]) -> Option<(App, P
     let cookies = section.get("cookies", |node| {
         values::table(node, |name, value| cookie(name, value, own_cookies))
     });
+    let counts = section.get("input", values::list(input::requests));
+    let ignores = section.get("not_input", values::list(input::requests));
+    let busy = busy_question(&section);
+    let policy = idle::policy(&section, "idle_", policy);
     section.finish();
     enabled.then_some(())?;
     let (port, place) = port?;
@@ -158,8 +168,40 @@ fn app(name: &str, section: Section<'_>, own_cookies: &[&str]) -> Option<(App, P
         env: env.unwrap_or_default(),
         headers: headers.unwrap_or_default(),
         cookies: cookies.unwrap_or_default(),
+        input: InputRules {
+            counts: counts.unwrap_or_default(),
+            ignores: ignores.unwrap_or_default(),
+        },
+        busy,
+        policy,
     };
     Some((app, place))
+}
+
+/// Two keys that make sense together alone.
+fn busy_question(section: &Section<'_>) -> Option<BusyQuestion> {
+    let given = ["busy_path", "busy_field"].map(|key| section.is_there(key));
+    let busy_path = section.get("busy_path", path);
+    let pair = section.get("busy_field", |node| {
+        let text = values::text(node)?;
+        let pair = text.split_once('=');
+        let pair = pair.filter(|(field, value)| !field.is_empty() && !value.is_empty());
+        pair.map(|(field, value)| (field.to_owned(), value.to_owned()))
+            .ok_or_else(|| {
+                format!(r#"must be a field and its value, such as "state=busy", not {text:?}"#)
+                    .into()
+            })
+    });
+    if given[0] != given[1] {
+        let [path, field] = ["busy_path", "busy_field"].map(|key| section.path(key));
+        section.mistake(format!("`{path}` and `{field}` must be set together"));
+    }
+    let (field, value) = pair?;
+    Some(BusyQuestion {
+        path: busy_path?,
+        field,
+        value,
+    })
 }
 
 /// Text in which `{user}`, `{prefix}` and `{secret}` are filled in. Other braces, as JSON and
@@ -180,7 +222,7 @@ fn template(node: &Node) -> Read<String> {
     Ok(text)
 }
 
-fn ready_path(node: &Node) -> Read<String> {
+fn path(node: &Node) -> Read<String> {
     let path = template(node)?;
     let begins = path.starts_with('/') || path.starts_with("{prefix}");
     if begins && path.bytes().all(|c| c.is_ascii_graphic()) {

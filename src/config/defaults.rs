@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Isolation, LogFormat, Prefix, UsageOf};
+use super::{Holds, Isolation, LogFormat, Policy, Prefix, Scope, UsageOf};
 
 /// Where a distribution's packages keep what must outlive a restart (FHS 5.8).
 pub const STATE_DIR: &str = "/var/lib/vestibule";
@@ -54,8 +54,26 @@ pub const PATIENCE: Duration = Duration::from_millis(1500);
 pub const READY_TIMEOUT: Duration = Duration::from_mins(1);
 /// code-server ends itself within a second; a kernel may want to save.
 pub const STOP_GRACE: Duration = Duration::from_secs(10);
-/// A break is shorter, an evening longer.
-pub const IDLE_TIMEOUT: Duration = Duration::from_mins(30);
+/// What a web application needs: to show how a workspace is, to stop it, and to end its user's
+/// sessions. None of them lets anybody in or shows what a user does.
+pub const SCOPES: [Scope; 3] = [Scope::Status, Scope::Stop, Scope::Revoke];
+/// A break is shorter than its timeout, an evening longer. A tab left open is nobody's work.
+pub const POLICY: Policy = Policy {
+    timeout: Some(Duration::from_mins(30)),
+    holds: Holds {
+        connected: false,
+        input: true,
+        busy: true,
+    },
+    max_connected: None,
+    max_age: None,
+};
+/// Time to come back from another window.
+pub const NOTICE: Duration = Duration::from_mins(5);
+/// A night and a morning.
+pub const LONGEST_KEEP: Duration = Duration::from_hours(24);
+/// Thousandths of a CPU: see docs/idle.md for what was measured of idle IDEs and of work.
+pub const BUSY_CPU_MILLIS: u32 = 50;
 /// A browser opens up to 6 for each tab over HTTP/1.1, one over HTTP/2.
 pub const CONNECTIONS: usize = 20_000;
 /// A university behind one address.
@@ -95,6 +113,8 @@ prefix = "strip"
 ready_path = "/healthz"
 env = { HASHED_PASSWORD = "{secret}" }
 cookies = { code-server-session = "{secret}" }
+input = []
+not_input = []
 
 [jupyter]
 title = "JupyterLab"
@@ -108,4 +128,8 @@ prefix = "keep"
 ready_path = "{prefix}api/status"
 env = { JUPYTER_TOKEN = "{secret}" }
 headers = { authorization = "token {secret}" }
+input = ["GET /api/contents/*.*"]
+not_input = ["PUT /lab/api/workspaces/*"]
+busy_path = "{prefix}api/kernels"
+busy_field = "execution_state=busy"
 "#;

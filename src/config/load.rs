@@ -12,10 +12,10 @@ use std::{
 };
 
 use super::{
-    Config, Engine, Idle, Limits, Listen, Log, LogFormat, Metrics, Site, Tls, UsageOf, addresses,
-    apps, defaults, keys,
+    Config, Engine, Limits, Listen, Log, LogFormat, Metrics, Site, Tls, UsageOf, addresses, admin,
+    apps, defaults, idle, keys,
     mistake::{ConfigErrors, Mistake, Read},
-    node::{Node, Place, Table, Value, parse},
+    node::{Node, Place, Table, parse},
     section::{Reading, Section},
     values, workspace,
 };
@@ -91,9 +91,10 @@ pub(super) fn config(reading: &Reading, table: Table, base: &Path) -> Option<Con
         .as_ref()
         .and_then(|session| session.shared_cookie.as_deref());
     let own: Vec<&str> = keys::OWN_COOKIES.into_iter().chain(shared).collect();
-    let apps = apps::apps(reading, top.section("apps"), &own);
-    let idle = idle(top.section("idle"));
+    let idle = idle::idle(top.section("idle"));
+    let apps = apps::apps(reading, top.section("apps"), &own, &idle.policy);
     let limits = limits(top.section("limits"));
+    let admin = admin::admin(top.section("admin"));
     let log = log(top.section("log"), base);
     let metrics = metrics(top.section("metrics"));
     top.finish();
@@ -107,6 +108,7 @@ pub(super) fn config(reading: &Reading, table: Table, base: &Path) -> Option<Con
         apps,
         idle,
         limits,
+        admin,
         log,
         metrics,
         state_dir: state_dir.unwrap_or_else(|| PathBuf::from(defaults::STATE_DIR)),
@@ -216,18 +218,6 @@ fn engine(section: Section<'_>, base: &Path) -> Engine {
     Engine {
         socket: socket.unwrap_or_else(|| defaults::SOCKET.into()),
         timeout: timeout.unwrap_or(defaults::ENGINE_TIMEOUT),
-    }
-}
-
-fn idle(section: Section<'_>) -> Idle {
-    let year = Duration::from_hours(24 * 365);
-    let timeout = section.get("timeout", |node| match &node.value {
-        Value::Text(text) if text == "never" => Ok(None),
-        _ => values::duration(SECOND, year)(node).map(Some),
-    });
-    section.finish();
-    Idle {
-        timeout: timeout.unwrap_or(Some(defaults::IDLE_TIMEOUT)),
     }
 }
 

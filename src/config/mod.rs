@@ -5,8 +5,11 @@
 //! already joined. Every default stands in `defaults`, with its unit and reason.
 
 mod addresses;
+mod admin;
 mod apps;
 mod defaults;
+mod idle;
+mod input;
 mod keys;
 mod load;
 mod mistake;
@@ -26,6 +29,10 @@ use std::{
 };
 
 pub use self::{
+    addresses::same_host,
+    admin::Scope,
+    idle::{Holds, Idle, Policy},
+    input::{InputRules, Requests},
     mistake::{ConfigErrors, Mistake},
     node::Place,
 };
@@ -52,6 +59,8 @@ pub struct Config {
     pub idle: Idle,
     /// Bounds against too much of anything.
     pub limits: Limits,
+    /// What the operators' API grants.
+    pub admin: Admin,
     /// How we log.
     pub log: Log,
     /// What Prometheus may ask.
@@ -255,6 +264,23 @@ pub struct App {
     pub headers: BTreeMap<String, String>,
     /// Cookies added to every request to it, replacing the client's of the same name.
     pub cookies: BTreeMap<String, String>,
+    /// Which of its requests are a person's doing.
+    pub input: InputRules,
+    /// How it says that it is computing, if it can.
+    pub busy: Option<BusyQuestion>,
+    /// When a workspace is stopped in which it runs.
+    pub policy: Policy,
+}
+
+/// How an app says that it is computing: by a field somewhere in a JSON answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BusyQuestion {
+    /// Path of the answer, as the app sees it; a template.
+    pub path: String,
+    /// The field's name.
+    pub field: String,
+    /// What it says of something that computes.
+    pub value: String,
 }
 
 /// Whether the upstream sees `/<app>/<user>` in front of the path.
@@ -276,13 +302,6 @@ impl App {
     }
 }
 
-/// When a quiet workspace is stopped.
-#[derive(Clone, Debug)]
-pub struct Idle {
-    /// How long nothing may have been open or asked for; `None`: never stopped.
-    pub timeout: Option<Duration>,
-}
-
 /// Bounds against too much of anything.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -290,6 +309,14 @@ pub struct Limits {
     pub connections: usize,
     /// Open client connections from one address (one /64 of IPv6); trusted proxies are exempt.
     pub connections_per_address: usize,
+}
+
+/// What the operators' API grants.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// What an admin token may ask for over HTTPS, whatever more it says it may. Whoever is on
+    /// the admin socket may ask for anything.
+    pub scopes: Vec<Scope>,
 }
 
 /// How we log.

@@ -64,25 +64,28 @@ where
     }
 }
 
-/// CPUs, in thousandths.
-pub fn cpus(node: &Node) -> Read<u32> {
-    let cpus = match &node.value {
-        Value::Integer(number) => i32::try_from(*number).ok().map(f64::from),
-        Value::Float(number) => Some(*number),
-        Value::Text(text) if is_env(node) => text.trim().parse().ok(),
-        _ => None,
-    };
-    let Some(cpus) = cpus.filter(|cpus| (0.1..=512.0).contains(cpus)) else {
-        let found = &node.value;
-        return Err(format!("must be a number of CPUs from 0.1 to 512, not {found}").into());
-    };
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "bounded just above"
-    )]
-    let millis = (cpus * 1000.0).round() as u32;
-    Ok(millis)
+/// CPUs from `least` on, in thousandths.
+pub fn cpus(least: f64) -> impl Fn(&Node) -> Read<u32> {
+    move |node| {
+        let cpus = match &node.value {
+            Value::Integer(number) => i32::try_from(*number).ok().map(f64::from),
+            Value::Float(number) => Some(*number),
+            Value::Text(text) if is_env(node) => text.trim().parse().ok(),
+            _ => None,
+        };
+        let Some(cpus) = cpus.filter(|cpus| (least..=512.0).contains(cpus)) else {
+            let found = &node.value;
+            let what = format!("must be a number of CPUs from {least} to 512, not {found}");
+            return Err(what.into());
+        };
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "bounded just above"
+        )]
+        let millis = (cpus * 1000.0).round() as u32;
+        Ok(millis)
+    }
 }
 
 /// A time such as `30m` or `1500ms`, within bounds.

@@ -33,7 +33,7 @@ pub fn workspace(section: Section<'_>, base: &Path) -> Workspace {
     let network = section.get("network", network);
     let isolation = section.get("isolation", values::one_of(isolations));
     let memory = section.get("memory", values::size);
-    let cpus = section.get("cpus", values::cpus);
+    let cpus = section.get("cpus", values::cpus(0.1));
     let pids = section.get("pids", values::number(16, 1 << 22));
     let capabilities = section.get("capabilities", values::list(capability));
     let items = section.get("mounts", |node| match &node.value {

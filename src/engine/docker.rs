@@ -1,6 +1,6 @@
 //! Docker, by its API (1.41 or newer) over its Unix socket.
 
-use std::{collections::HashMap, pin::pin, time::Duration};
+use std::{collections::HashMap, pin::pin, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bollard::{
@@ -23,7 +23,10 @@ use futures_util::{
     stream::{self, BoxStream},
 };
 
-use super::{Container, ContainerSpec, Engine, EngineError, Event, Network, Run, Usage, shield};
+use super::{
+    Container, ContainerSpec, Engine, EngineError, Event, Network, Run, Usage, cgroup::Accounts,
+    shield,
+};
 use crate::{config, metrics};
 
 /// The bridge option that lets containers on a network reach each other, or not
@@ -31,6 +34,8 @@ use crate::{config, metrics};
 const ICC: &str = "com.docker.network.bridge.enable_icc";
 /// Length of the window in which the kernel counts CPU quota, in microseconds.
 const CPU_PERIOD: i64 = 100_000;
+/// How many containers are asked about side by side.
+const LOOKS: usize = 8;
 /// How much of a command's output is kept.
 const OUTPUT_BYTES: usize = 16 * 1024;
 
@@ -39,6 +44,7 @@ const OUTPUT_BYTES: usize = 16 * 1024;
 pub struct Docker {
     api: bollard::Docker,
     timeout: Duration,
+    accounts: Arc<Accounts>,
     count: metrics::Rare,
 }
 
@@ -57,6 +63,7 @@ impl Docker {
         Ok(Self {
             api: api.map_err(|_| EngineError::Unreachable)?,
             timeout: config.timeout,
+            accounts: Arc::default(),
             count: metrics::Rare::default(),
         })
     }
@@ -65,6 +72,18 @@ impl Docker {
     #[must_use]
     pub fn counted(self, count: metrics::Rare) -> Self {
         Self { count, ..self }
+    }
+
+    /// Looks for a container's CPU account by its first process, if there is one we can see.
+    async fn find_account(&self, id: &Arc<str>) {
+        let call = self
+            .api
+            .inspect_container(id, None::<InspectContainerOptions>);
+        let seen = self.within(0, call).await;
+        let pid = seen.ok().and_then(|seen| seen.state?.pid);
+        if let Some(pid) = pid.filter(|pid| *pid > 0) {
+            self.accounts.find(id, pid);
+        }
     }
 
     /// Waits for a call, but not longer than the configured deadline.
@@ -369,6 +388,25 @@ impl Engine for Docker {
             Ok(tail(&text).to_owned())
         };
         self.within(0, read).await
+    }
+
+    async fn cpu_used(&self, ids: &[Arc<str>]) -> Vec<Option<Duration>> {
+        stream::iter(self.accounts.unknown(ids))
+            .for_each_concurrent(LOOKS, async |id| self.find_account(&id).await)
+            .await;
+        let (accounts, all) = (Arc::clone(&self.accounts), ids.to_vec());
+        let read = tokio::task::spawn_blocking(move || accounts.read(&all)).await;
+        let read = read.unwrap_or_else(|_| vec![None; ids.len()]);
+        let told = ids.iter().zip(read).map(|(id, used)| async move {
+            if used.is_some() {
+                return used;
+            }
+            // Where its processes are none that we can see.
+            let usage = self.usage(id).await.ok()?;
+            Some(Duration::from_nanos(usage.cpu_nanos))
+        });
+        let told: Vec<_> = told.collect();
+        stream::iter(told).buffered(LOOKS).collect().await
     }
 
     async fn usage(&self, id: &str) -> Result<Usage, EngineError> {

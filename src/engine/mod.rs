@@ -3,10 +3,11 @@
 //! Imports `config`, `metrics` and `secret`. Promise: every call ends within its deadline, with a typed
 //! error; nothing here knows of HTTP, users or apps.
 
+mod cgroup;
 mod docker;
 mod shield;
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
@@ -187,6 +188,9 @@ pub trait Engine: Send + Sync + 'static {
     async fn exec_ended(&self, exec: &str) -> Result<Option<i64>, EngineError>;
     /// Runs a command to its end and returns the last 16 KiB of its output.
     async fn output(&self, id: &str, command: &[String]) -> Result<String, EngineError>;
+    /// How much CPU time each of these running containers has used since it was started, in
+    /// their order; `None` where that can't be told.
+    async fn cpu_used(&self, ids: &[Arc<str>]) -> Vec<Option<Duration>>;
     /// What a running container uses now: one answer, without the engine's second of waiting.
     async fn usage(&self, id: &str) -> Result<Usage, EngineError>;
     /// What happened to containers with this label value since a time (Unix seconds) and happens

@@ -1,6 +1,7 @@
 //! The body of an answer on its way to the client.
 
 use std::{
+    any::Any,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -12,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::{
-    AnswerError, Destination, Guard, Pool,
+    AnswerError, Destination, Pool,
     answer::Length,
     chunks::{Chunks, Step},
     connection::Connection,
@@ -69,7 +70,7 @@ impl Body {
         length: Length,
         home: Option<Home>,
         to: &Destination<'_>,
-        guard: impl Guard,
+        guard: impl Any,
     ) -> Self {
         if let Length::Exact(length) = length
             && let Ok(length) = usize::try_from(length)
@@ -121,7 +122,7 @@ struct Download {
     closed: Watched,
     /// The client may have no more.
     ended: Watched,
-    _guard: Box<dyn Guard>,
+    _guard: Box<dyn Any>,
 }
 
 /// A token to be waited for.

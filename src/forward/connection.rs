@@ -87,7 +87,7 @@ impl Connection {
     }
 
     /// Sends the head in `self.head` and what there is of the body, and waits for the answer's
-    /// head. What is left of the body then is sent by a task of its own.
+    /// head. What is left in `upload` then is still to be sent.
     ///
     /// # Errors
     /// [`Failure`].
@@ -103,7 +103,7 @@ impl Connection {
             return Err(Failure::Unsent);
         }
         let (mut seen, mut interim) = (0, 0);
-        let answered = std::future::poll_fn(|cx| {
+        std::future::poll_fn(|cx| {
             if let (Some(body), Some(write)) = (upload.as_mut(), self.write.as_mut()) {
                 match body.poll(cx, write) {
                     Poll::Pending => {}
@@ -137,14 +137,12 @@ impl Connection {
                 }
             }
         })
-        .await?;
-        if let Some(upload) = upload.take()
-            && let Some(write) = self.write.take()
-        {
-            // This connection then serves no other request.
-            tokio::task::spawn_local(upload.finish(write));
-        }
-        Ok(answered)
+        .await
+    }
+
+    /// The way to the app, for the rest of a body: this connection serves no other request.
+    pub fn take_write(&mut self) -> Option<OwnedWriteHalf> {
+        self.write.take()
     }
 
     async fn send(&mut self, head: &[u8]) -> io::Result<()> {

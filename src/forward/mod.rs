@@ -21,7 +21,7 @@ mod tunnel;
 mod upload;
 mod websocket;
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, rc::Rc};
 
 use http::{Method, Response, StatusCode, Version, header, request::Parts};
 use hyper::body::{Body as _, Incoming};
@@ -41,6 +41,7 @@ pub use self::{
     pool::Pool,
     request::{ClientInfo, ForRequest},
     response::ForResponse,
+    websocket::{accept_of, key_of},
 };
 
 /// Where a request goes, and what is changed on its way.
@@ -124,9 +125,15 @@ impl Pool {
                 asks.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
             // HTTP/2 can tell a client to stop; it needs no patience.
             let linger = asked.version < Version::HTTP_2;
-            Box::new(Upload::new(incoming, framing, asks, linger))
+            Box::new(Upload::new(
+                incoming,
+                framing,
+                asks,
+                linger,
+                to.request.set_headers,
+            ))
         });
-        let (connection, answer) = self
+        let (mut connection, answer) = self
             .round_trip(connection, head, &mut upload, &asked.method, to)
             .await?;
         let Head {
@@ -143,11 +150,30 @@ impl Pool {
             id: to.id,
             closed: to.closed.clone(),
         });
+        let guard = Rc::new(guard);
+        // Taken only for a rest: without it, an app reads that the client has gone.
+        if let Some(rest) = upload
+            && let Some(write) = connection.take_write()
+        {
+            // An answer may come, and end, before the body does.
+            let (closed, ended) = (to.closed.clone(), to.ended.clone());
+            let share = Rc::clone(&guard);
+            tokio::task::spawn_local(async move {
+                // Cancel-safe: a body broken off leaves a connection that nothing uses again.
+                tokio::select! {
+                    () = rest.finish(write) => {}
+                    () = closed.cancelled() => {}
+                    () = ended.cancelled() => {}
+                }
+                drop(share);
+            });
+        }
         let body = Body::upstream(connection, length, home, to, guard);
         Ok(Response::from_parts(parts, body))
     }
 
-    /// Sends a request on a pooled connection, or on a new one.
+    /// Sends a request on a pooled connection, or on a new one. What is left of its body by the
+    /// time of the answer stays in `upload`.
     async fn round_trip(
         &self,
         pooled: Option<Connection>,

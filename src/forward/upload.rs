@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::{Buf as _, Bytes};
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 use tokio::{
@@ -17,7 +17,10 @@ use tokio::{
     time::{Sleep, sleep, timeout},
 };
 
-use super::{fields::allowed_trailer, request::Framing};
+use super::{
+    fields::{allowed_trailer, same_dashed},
+    request::Framing,
+};
 
 /// How long a client that asked waits for the app's leave to send its body; an app that knows
 /// nothing of this gives none (RFC 9110 10.1.1).
@@ -36,6 +39,8 @@ pub struct Upload {
     patience: Option<Pin<Box<Sleep>>>,
     /// Whether the client must be listened to although nobody wants the rest.
     linger: bool,
+    /// What we said in front, and the client may not say again behind.
+    ours: Vec<HeaderName>,
 }
 
 /// A body broke off.
@@ -48,14 +53,23 @@ pub enum UploadError {
 
 impl Upload {
     /// A body that follows a head by `framing`. `asks`: whether the client waits for leave;
-    /// `linger`: whether it can't be told to stop, as over HTTP/1.
-    pub fn new(incoming: Incoming, framing: Framing, asks: bool, linger: bool) -> Self {
+    /// `linger`: whether it can't be told to stop, as over HTTP/1; `set`: what we say in front.
+    pub fn new(
+        incoming: Incoming,
+        framing: Framing,
+        asks: bool,
+        linger: bool,
+        set: &[(HeaderName, HeaderValue)],
+    ) -> Self {
+        let may_trail = framing == Framing::Chunked;
+        let ours = set.iter().filter(|_| may_trail);
         Self {
             incoming: Some(incoming),
             framing,
             pieces: Default::default(),
             patience: asks.then(|| Box::pin(sleep(LEAVE))),
             linger,
+            ours: ours.map(|(name, _)| name.clone()).collect(),
         }
     }
 
@@ -143,7 +157,14 @@ impl Upload {
         self.incoming = None;
         let none = HeaderMap::new();
         let trailers = trailers.unwrap_or(&none);
-        if !trailers.keys().all(|name| allowed_trailer(name.as_str())) {
+        let is_ours = |name: &HeaderName| {
+            let mut ours = self.ours.iter();
+            ours.any(|ours| same_dashed(ours.as_str(), name.as_str()))
+        };
+        if !trailers
+            .keys()
+            .all(|name| allowed_trailer(name.as_str()) && !is_ours(name))
+        {
             return Err(UploadError::Client);
         }
         match self.framing {

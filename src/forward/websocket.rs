@@ -155,7 +155,10 @@ impl Offered {
 }
 
 /// The one key of a handshake.
-fn key_of(head: &HeaderMap) -> Result<String, ForwardError> {
+///
+/// # Errors
+/// [`ForwardError::Handshake`] for none, and for two.
+pub fn key_of(head: &HeaderMap) -> Result<String, ForwardError> {
     let mut keys = head.get_all(header::SEC_WEBSOCKET_KEY).iter();
     let (Some(key), None) = (keys.next(), keys.next()) else {
         return Err(ForwardError::Handshake);
@@ -165,7 +168,7 @@ fn key_of(head: &HeaderMap) -> Result<String, ForwardError> {
 }
 
 /// What `Sec-WebSocket-Accept` must be for a key.
-fn accept_of(key: &str) -> String {
+pub fn accept_of(key: &str) -> String {
     let text = [key.as_bytes(), MAGIC].concat();
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY, &text);
     STANDARD.encode(digest)

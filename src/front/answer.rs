@@ -8,13 +8,14 @@ use http::{HeaderValue, Response, StatusCode, header};
 use super::{
     Asker,
     head::{self, HeadError},
-    reply::{self, Problem},
+    reply,
 };
 use crate::{
     config::Site,
     forward::{Body, ForwardError},
     names::Username,
     pages::{self, Action},
+    problem::Problem,
     route::{RouteError, Target},
     session::Denied,
     workspace::{Cause, Failure, Phase, StopError},
@@ -70,6 +71,8 @@ pub enum Refusal {
     },
     /// The stop failed.
     Stop(StopError),
+    /// The workspace could not be kept running; why, as a sentence.
+    Keep(String),
     /// The app could not be reached, or didn't speak HTTP.
     Forward(Target, ForwardError),
 }
@@ -103,6 +106,7 @@ impl Refusal {
             | Self::Starting { .. }
             | Self::Failed { .. }
             | Self::Stop(_)
+            | Self::Keep(_)
             | Self::Forward(..) => None,
         }
     }
@@ -257,6 +261,12 @@ fn tell(refusal: &Refusal) -> Problem {
             "The workspace could not be stopped",
             error.to_string(),
         ),
+        Refusal::Keep(why) => told(
+            StatusCode::BAD_REQUEST,
+            "keep-failed",
+            "The workspace can't be kept running for that long",
+            why.clone(),
+        ),
         Refusal::Forward(_, error) => told(
             error.status(),
             "upstream",
@@ -279,6 +289,7 @@ fn log(refusal: &Refusal, told: &Problem, asker: &Asker<'_>) {
             tracing::warn!(request.id = id, user = %target.user, app = %target.app, %error, "forwarding failed");
         }
         Refusal::Stop(error) => tracing::warn!(request.id = id, %error, "stop failed"),
+        Refusal::Keep(why) => tracing::debug!(request.id = id, why, "not kept"),
         Refusal::NotOwner(user) | Refusal::AppNotGranted(user) => {
             tracing::info!(target: "audit", event = "denied", reason = told.kind, %user, client.addr = %client, request.id = id);
         }

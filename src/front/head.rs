@@ -5,7 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 
 use http::{Extensions, HeaderMap, HeaderName, Method, Uri, Version, header, request::Parts};
 
-use crate::{config::Network, listener::Door};
+use crate::{
+    config::{Network, same_host},
+    listener::Door,
+};
 
 /// What a browser says of a request (Fetch Metadata).
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
@@ -93,10 +96,12 @@ fn check_framing(headers: &HeaderMap) -> Result<(), HeadError> {
     }
 }
 
-/// Whether two authorities are the same, the default port being as good as none.
-fn same_host(a: &str, b: &str) -> bool {
-    let bare = |host| str::strip_suffix(host, ":443").unwrap_or(host);
-    bare(a).eq_ignore_ascii_case(bare(b))
+/// What a request says its host is, for a note of what went wrong.
+pub fn host(head: &Parts) -> String {
+    let field = head.headers.get(header::HOST);
+    let field = field.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let target = head.uri.authority().map(ToString::to_string);
+    target.or(field).unwrap_or_default()
 }
 
 /// Whether a person is going somewhere with this request, so that a page, a redirect or a

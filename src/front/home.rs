@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::{Response, StatusCode, Uri};
 use serde_json::json;
 use tokio::{
     sync::{mpsc, watch},
@@ -19,9 +19,9 @@ use super::{
 use crate::{
     forward::Body,
     names::Username,
-    pages::{self, Fact, Gauge, HomeApp, Live},
+    pages::{self, Fact, Gauge, HomeApp, Keep, Live},
     session::Entry,
-    workspace::{Disk, Status, StopError, StopReason, Usage},
+    workspace::{Disk, Explanation, KeepError, Status, StopError, StopReason, Usage},
 };
 
 /// Where the page hears of changes.
@@ -108,6 +108,8 @@ pub async fn stop(shared: &Shared, user: &Username) -> Result<Response<Body>, Re
 fn live<'a>(shared: &'a Shared, entry: &Entry, usage: &Usage) -> Live<'a> {
     let user = &entry.claims().user;
     let status = shared.workspaces.status(user);
+    let explained = shared.workspaces.explain(user);
+    let runs = status.state == "running";
     let granted = entry.claims().apps.as_ref();
     let apps = shared.config.apps.iter();
     let apps = apps.filter(|(name, _)| granted.is_none_or(|granted| granted.contains(name)));
@@ -119,10 +121,34 @@ fn live<'a>(shared: &'a Shared, entry: &Entry, usage: &Usage) -> Live<'a> {
     Live {
         state: status.state,
         state_sentence: sentence(status.state).to_owned(),
+        about_to_stop: status
+            .stops_in_seconds
+            .filter(|_| status.about_to_stop)
+            .map(about),
         apps: apps.collect(),
         gauges: gauges(usage, status.state, shared.config.workspace.cpu_millis),
         facts: facts(&status),
+        why: why(&explained),
+        keep: runs.then(|| longest_keep(shared.config.idle.longest_keep)),
         can_stop: matches!(status.state, "running" | "paused"),
+    }
+}
+
+/// Keeps the workspace for as long as `for` in the query says, or for another time-out, and
+/// shows the page again.
+pub fn keep(shared: &Shared, user: &Username, uri: &Uri) -> Result<Response<Body>, Refusal> {
+    let idle = &shared.config.idle;
+    let usual = idle.policy.timeout.unwrap_or(idle.longest_keep);
+    let asked = uri.query().unwrap_or_default().strip_prefix("for=");
+    let asked = match asked.map(humantime::parse_duration) {
+        None => usual.min(idle.longest_keep),
+        Some(Ok(asked)) => asked,
+        Some(Err(_)) => return Err(Refusal::Keep("`for` is a time such as 90m or 8h.".into())),
+    };
+    match shared.workspaces.keep(user, asked) {
+        // What doesn't run isn't stopped either.
+        Ok(_) | Err(KeepError::NotRunning) => Ok(reply::see_other("/")),
+        Err(error) => Err(Refusal::Keep(error.to_string())),
     }
 }
 
@@ -182,14 +208,20 @@ fn percent(share: f64) -> u8 {
 }
 
 fn facts(status: &Status) -> Vec<Fact> {
-    let stops = status.stops_in_seconds.map(|seconds| match status.open {
-        0 => Fact {
-            label: "Stops",
-            text: format!("In {}, if it stays as quiet", about(seconds)),
-            more: Some("Your files stay.".to_owned()),
-        },
-        1 => not_yet("1 connection is open"),
-        open => not_yet(&format!("{open} connections are open")),
+    let why = match status.held_by {
+        Some("kept") => "Somebody asked for it to be kept until then.",
+        Some("max_age") => "It may run for so long, and no longer.",
+        Some("busy") => "It computes, or did so last.",
+        Some("connected") => "Something is open, or was last.",
+        _ => "Unless you do something in it.",
+    };
+    let stops = status.held_by.map(|_| Fact {
+        label: "Stops",
+        text: status.stops_in_seconds.map_or_else(
+            || "Not as things stand".to_owned(),
+            |seconds| format!("In {}, if nothing more happens", about(seconds)),
+        ),
+        more: Some(format!("{why} Your files stay.")),
     });
     let image = status.version.as_ref().map(|version| Fact {
         label: "Image",
@@ -201,12 +233,49 @@ fn facts(status: &Status) -> Vec<Fact> {
     stops.into_iter().chain(image).collect()
 }
 
-fn not_yet(why: &str) -> Fact {
-    Fact {
-        label: "Stops",
-        text: "Not while it is in use".to_owned(),
-        more: Some(format!("{why}.")),
+/// What moved each clock last, and why the workspace was last stopped.
+fn why(explained: &Explanation) -> Vec<Fact> {
+    let clocks = explained.clocks.iter().map(|clock| {
+        let by = clock.by();
+        Fact {
+            label: match clock.clock.as_str() {
+                "input" => "Last used",
+                "busy" => "Last computed",
+                _ => "Last connected",
+            },
+            text: match clock.open {
+                0 => capital(&format!("{} ago", about(clock.seconds_ago))),
+                open => format!("Now ({open} open)"),
+            },
+            more: Some(if clock.holds {
+                format!("{}.", capital(&by))
+            } else {
+                format!("{}. This alone keeps nothing running.", capital(&by))
+            }),
+        }
+    });
+    let last = explained.last_stop.iter().map(|last| Fact {
+        label: "Last stop",
+        text: last.at.replace('T', " ").replace('Z', " UTC"),
+        more: Some(format!("{}.", capital(&last.because))),
+    });
+    clocks.chain(last).collect()
+}
+
+/// A click that keeps it for as long as may be.
+fn longest_keep(longest: Duration) -> Keep {
+    let seconds = longest.as_secs();
+    Keep {
+        action: format!("/_vestibule/keep?for={seconds}s"),
+        time: about(seconds),
     }
+}
+
+/// A sentence's beginning.
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(char::to_uppercase);
+    first.into_iter().flatten().chain(letters).collect()
 }
 
 /// A size as people say it, in powers of 1024 as the limits are written.

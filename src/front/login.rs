@@ -10,6 +10,7 @@ use crate::{
     forward::Body,
     pages,
     session::{self, Claims, Handoff, Live, state},
+    symptoms::Symptom,
 };
 
 /// How long a browser waits that is sent to log in again and again.
@@ -21,8 +22,12 @@ const AGAIN: Duration = Duration::from_millis(500);
 /// [`Refusal::LoginLoop`] for a browser that was just sent there again and again.
 pub async fn redirect(front: &Front, head: &Parts, next: &str) -> Result<Response<Body>, Refusal> {
     let sessions = &front.shared.sessions;
-    let begun = sessions.begin_login(&head.headers);
-    let begun = begun.map_err(|_| Refusal::LoginLoop)?;
+    let begun = sessions.begin_login(&head.headers).map_err(|_| {
+        let denied = sessions.authenticate(&head.headers).err();
+        let reason = denied.map_or_else(String::new, |denied| denied.to_string());
+        front.shared.symptoms.note(Symptom::LoginLoop, &reason);
+        Refusal::LoginLoop
+    })?;
     if begun.tries > 2 {
         // What is wrong may pass: the second in which a user was revoked, a key just published.
         sleep(AGAIN).await;

@@ -1,20 +1,23 @@
 //! The life of a request, written once, as a straight line.
 //!
-//! Imports `route`, `session`, `workspace`, `forward`, `pages`. Promise: nothing with an effect
-//! stands above the session check, and every failure becomes an answer in `answer`.
+//! Imports `admin`, `listener`, `pages`, `forward`, `session`, `workspace`, `route` and what lies
+//! under all of them. Promise: nothing with an effect stands above the session check, and every
+//! failure becomes an answer in `answer`.
 
 mod access;
 mod answer;
+mod api;
 mod head;
 mod held;
 mod home;
 mod login;
+mod probe;
 mod progress;
 mod reply;
 
 use std::{cell::Cell, net::IpAddr, pin::pin, sync::Arc};
 
-use http::{Method, Request, Response, Uri, request::Parts};
+use http::{Method, Request, Response, Uri, header, request::Parts};
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -22,9 +25,11 @@ use tokio_util::sync::CancellationToken;
 use self::{
     access::{AccessLog, Line},
     answer::Refusal,
+    head::HeadError,
     held::Held,
 };
 use crate::{
+    admin::Api,
     config::{Config, Prefix},
     forward::{Body, ClientInfo, Destination, ForRequest, ForResponse, ForwardError, Pool},
     listener::{Door, Handler, Peer},
@@ -32,17 +37,22 @@ use crate::{
     route::{Route, RouteError, Target, route},
     secret,
     session::{Credential, Denied, Entry, Last, Reason, Sessions},
-    workspace::{ActivityKind, Phase, Upstream, Workspaces},
+    symptoms::{Arrival, Symptom, Symptoms},
+    workspace::{Kind, Mover, Phase, Upstream, Visit, Workspaces},
 };
 
 /// What all serving threads read and none of them waits for.
 pub struct Shared {
     /// What the operator set.
-    pub config: Config,
+    pub config: Arc<Config>,
     /// Who may enter.
-    pub sessions: Sessions,
+    pub sessions: Arc<Sessions>,
     /// What they enter.
     pub workspaces: Workspaces,
+    /// What an operator may ask for.
+    pub api: Api,
+    /// What went wrong lately.
+    pub symptoms: Arc<Symptoms>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Cancelled when we should stop.
@@ -67,6 +77,8 @@ struct Asker<'a> {
     request_id: String,
     /// The client's own address.
     client: IpAddr,
+    /// The address the connection came from.
+    peer: IpAddr,
     /// What the connection's last request was let in by.
     last: &'a Last,
 }
@@ -101,6 +113,7 @@ impl Handler for Front {
             let asker = Asker {
                 request_id: self.request_id(),
                 client: head::client(&head.headers, peer.addr, trusted),
+                peer: peer.addr.ip(),
                 last,
                 head: &head,
             };
@@ -151,24 +164,39 @@ impl Front {
         body: Incoming,
     ) -> Result<Response<Body>, Refusal> {
         let (config, head) = (&self.shared.config, asker.head);
-        if !head::may_use(peer.door, peer.addr, &config.listen.trusted_proxies) {
+        let symptoms = &self.shared.symptoms;
+        let admitted = head::may_use(peer.door, peer.addr, &config.listen.trusted_proxies);
+        // Before anything is judged, since it asks how a request arrives here. It has no effect.
+        let arrival = || Arrival::of(head, peer.addr.ip(), admitted);
+        if symptoms.arrived(head.uri.path(), arrival) {
+            return Ok(probe::answer(head));
+        }
+        if !admitted {
+            symptoms.note(Symptom::Untrusted, &peer.addr.ip().to_canonical());
             return Err(Refusal::NotAProxy);
         }
         if peer.door == Door::Redirect {
             return Ok(reply::to_https(&config.site.origin, &head.uri));
         }
-        head::check(head, &config.site.authority)?;
+        head::check(head, &config.site.authority).inspect_err(|error| {
+            if *error == HeadError::Misdirected {
+                symptoms.note(Symptom::Misdirected, &head::host(head));
+            }
+        })?;
         let known = |app: &str| Some(config.apps.get_key_value(app)?.0.clone());
         let target = match route(head.uri.path(), known)? {
             Route::App(target) => target,
             Route::AddSlash(target) => return Ok(reply::add_slash(&target, &head.uri)),
+            Route::Api(path) => return api::answer(self, asker, body, &path).await,
             own => return self.own(asker, own).await,
         };
         let Some(entry) = self.enter(asker, Some(&target)).await? else {
             return login::redirect(self, head, &asker.path_and_query()).await;
         };
-        let upstream = self.reach(asker, &target, &entry).await?;
-        self.forward(asker, body, &target, &entry, &upstream).await
+        let visit = self.visit(asker, &target);
+        let upstream = self.reach(asker, &target, &entry, &visit).await?;
+        self.forward(asker, body, &target, &entry, &upstream, visit)
+            .await
     }
 
     /// The answer to a refusal.
@@ -182,7 +210,7 @@ impl Front {
     /// Our own pages, most of them for a signed-in user alone.
     async fn own(&self, asker: &Asker<'_>, own: Route) -> Result<Response<Body>, Refusal> {
         let head = asker.head;
-        let post = matches!(own, Route::Logout | Route::Stop);
+        let post = matches!(own, Route::Logout | Route::Stop | Route::Keep);
         let fits = if post {
             head.method == Method::POST
         } else {
@@ -203,7 +231,7 @@ impl Front {
             Route::Logout => {
                 let site = &self.shared.config.site;
                 if head::is_cross_site(head, &site.origin, &site.trusted_origins, false) {
-                    return Err(Refusal::CrossSite);
+                    return Err(self.cross_site(head));
                 }
                 return Ok(login::logout(self, asker).await);
             }
@@ -218,6 +246,7 @@ impl Front {
         };
         match own {
             Route::Stop => home::stop(&self.shared, &entry.claims().user).await,
+            Route::Keep => home::keep(&self.shared, &entry.claims().user, &head.uri),
             Route::Live => Ok(home::stream(&self.shared, entry)),
             Route::Progress(target) => Ok(progress::stream(self, &target, &entry)),
             _ => Ok(home::page(&self.shared, &entry)),
@@ -255,7 +284,7 @@ impl Front {
         });
         let bearer = entry.by == Credential::Bearer;
         if head::is_cross_site(head, &site.origin, &site.trusted_origins, bearer) {
-            return Err(Refusal::CrossSite);
+            return Err(self.cross_site(head));
         }
         if let Some(Target { app, user, .. }) = target {
             let claims = entry.claims();
@@ -269,18 +298,52 @@ impl Front {
         Ok(Some(entry))
     }
 
+    fn cross_site(&self, head: &Parts) -> Refusal {
+        let ours = &self.shared.config.site.origin;
+        let mut origins = head.headers.get_all(header::ORIGIN).iter();
+        if let Some(origin) = origins.find(|origin| **origin != ours.as_str()) {
+            let origin = String::from_utf8_lossy(origin.as_bytes());
+            self.shared.symptoms.note(Symptom::ForeignOrigin, &origin);
+        }
+        Refusal::CrossSite
+    }
+
+    /// Who comes, and whether it is a person who does something.
+    fn visit(&self, asker: &Asker<'_>, target: &Target) -> Visit {
+        let (app, rest, head) = (&target.app, &target.rest, asker.head);
+        let is_socket = head::is_websocket(&head.headers, &head.extensions);
+        let navigation = asker.is_navigation();
+        let rules = &self.shared.config.apps[app].input;
+        // What a socket carries is judged as it comes; that it is opened says nothing.
+        let input = !is_socket && rules.is_input(&head.method, rest, navigation);
+        tracing::trace!(target: "traffic", user = %target.user, %app, id = asker.request_id,
+            is_socket, navigation, method = %head.method, path = rest);
+        let kind = match (is_socket, navigation) {
+            (true, _) => Kind::Socket,
+            (_, true) => Kind::Navigation,
+            _ => Kind::Request,
+        };
+        let by = Mover {
+            kind,
+            app: Some(app.clone()),
+            client: Some(asker.client),
+        };
+        Visit { by, input }
+    }
+
     /// The running app. Only a navigation starts one; whatever else asks costs nothing.
     async fn reach(
         &self,
         asker: &Asker<'_>,
         target: &Target,
         entry: &Entry,
+        visit: &Visit,
     ) -> Result<Arc<Upstream>, Refusal> {
         let Shared {
             workspaces, config, ..
         } = &*self.shared;
         let Target { app, user, .. } = target;
-        if let Some(upstream) = workspaces.upstream(user, app) {
+        if let Some(upstream) = workspaces.upstream(user, app, visit) {
             return Ok(upstream);
         }
         let title = config.apps[app].title.clone();
@@ -295,7 +358,8 @@ impl Front {
                 None => Refusal::NotRunning,
             });
         }
-        let mut phases = workspaces.ensure(user, entry.claims().uid.as_deref(), app);
+        let uid = entry.claims().uid.as_deref();
+        let mut phases = workspaces.ensure(user, uid, app, &visit.by);
         // A start goes on without us: dropping the wait loses nothing.
         let settled = timeout(
             config.workspace.patience,
@@ -328,6 +392,7 @@ impl Front {
         target: &Target,
         entry: &Entry,
         upstream: &Arc<Upstream>,
+        visit: Visit,
     ) -> Result<Response<Body>, Refusal> {
         let config = &self.shared.config;
         let strip = config.apps[&target.app].prefix == Prefix::Strip;
@@ -336,11 +401,11 @@ impl Front {
         // From here on there is one spelling of the path, the one we judged.
         let respelled = respelled(prefix, target, &head.uri);
         let uri = respelled.as_ref().unwrap_or(&head.uri);
-        let kind = if head::is_websocket(&head.headers, &head.extensions) {
-            ActivityKind::Socket
-        } else {
-            ActivityKind::Request
-        };
+        if visit.by.kind != Kind::Socket && head.headers.contains_key(header::SEC_WEBSOCKET_KEY) {
+            let by = asker.peer.to_canonical();
+            self.shared.symptoms.note(Symptom::LostUpgrade, &by);
+        }
+        let navigates = visit.by.kind == Kind::Navigation;
         let own_cookies = self.shared.sessions.own_cookie_names();
         let https = config.site.origin.starts_with("https:");
         let to = Destination {
@@ -374,7 +439,7 @@ impl Front {
                 frame_ancestors: &config.site.frame_ancestors,
             },
         };
-        let guard = Held::new(upstream.activity(kind), &entry.live);
+        let guard = Held::new(upstream, visit, &entry.live, &asker.request_id);
         let error = match self.pool.send(head, body, &to, guard).await {
             Ok(response) => return Ok(response),
             Err(ForwardError::Ended) => {
@@ -385,9 +450,10 @@ impl Front {
         };
         if error.is_unreachable() {
             self.shared.workspaces.suspect(upstream);
-            if asker.is_navigation() {
+            if navigates {
                 // A person sees it start again rather than fail.
-                self.reach(asker, target, entry).await?;
+                let visit = self.visit(asker, target);
+                self.reach(asker, target, entry, &visit).await?;
                 let path = uri.path_and_query();
                 return Ok(reply::see_other(path.map_or("/", |path| path.as_str())));
             }

@@ -1,26 +1,12 @@
 //! The shapes an answer of our own takes: page, problem details, redirect, file.
 
-use http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, header};
-use serde_json::json;
-
 use crate::{
     forward::Body,
     pages::{self, Html},
+    problem::{self, Problem},
     route::Target,
 };
-
-/// What a refusal is to the one who gets it.
-#[derive(Debug)]
-pub struct Problem {
-    /// Its status.
-    pub status: StatusCode,
-    /// A stable word for programs and the audit log: the last part of the problem's `type`.
-    pub kind: &'static str,
-    /// What it is called.
-    pub title: &'static str,
-    /// What happened this time, and what to do.
-    pub detail: String,
-}
+use http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, header};
 
 /// A page of our own, for this user alone and for now.
 pub fn page(status: StatusCode, html: Html) -> Response<Body> {
@@ -34,23 +20,16 @@ pub fn page(status: StatusCode, html: Html) -> Response<Body> {
 
 /// Problem details (RFC 9457).
 pub fn problem(problem: &Problem, request_id: &str) -> Response<Body> {
-    let Problem {
-        status,
-        kind,
-        title,
-        detail,
-    } = problem;
-    let text = json!({
-        "type": format!("urn:vestibule:problem:{kind}"),
-        "title": title,
-        "status": status.as_u16(),
-        "detail": detail,
-        "instance": format!("urn:vestibule:request:{request_id}"),
-    });
+    let text = problem.json(request_id).to_string();
+    plain(problem.status, problem::MEDIA_TYPE, Body::full(text))
+}
+
+/// JSON for a program.
+pub fn json(value: &serde_json::Value) -> Response<Body> {
     plain(
-        *status,
-        "application/problem+json",
-        Body::full(text.to_string()),
+        StatusCode::OK,
+        "application/json",
+        Body::full(value.to_string()),
     )
 }
 

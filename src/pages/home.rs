@@ -29,12 +29,27 @@ pub struct Live<'a> {
     pub state_sentence: String,
     /// What can be opened.
     pub apps: Vec<HomeApp<'a>>,
+    /// In how long it will be stopped, in words, if that is to be said aloud: `4 minutes`.
+    pub about_to_stop: Option<String>,
     /// What the workspace uses.
     pub gauges: Vec<Gauge>,
     /// What else there is to know of it.
     pub facts: Vec<Fact>,
+    /// What its clocks say, and why it was last stopped.
+    pub why: Vec<Fact>,
+    /// How it can be kept by a click, while it runs.
+    pub keep: Option<Keep>,
     /// Whether there is anything to stop.
     pub can_stop: bool,
+}
+
+/// A click that keeps a workspace.
+#[derive(Clone, Debug)]
+pub struct Keep {
+    /// Where it is posted.
+    pub action: String,
+    /// For how long, in words.
+    pub time: String,
 }
 
 /// An app on the home page.
@@ -120,8 +135,11 @@ mod tests {
                 state,
                 state_sentence: String::new(),
                 apps: Vec::new(),
+                about_to_stop: None,
                 gauges: Vec::new(),
                 facts: Vec::new(),
+                why: vec![],
+                keep: None,
                 can_stop: false,
             };
             let text = live(&part);

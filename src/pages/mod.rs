@@ -16,7 +16,7 @@ mod tests;
 pub use self::{
     asset::{Asset, asset},
     failed::{Failed, failed},
-    home::{Fact, Gauge, Home, HomeApp, Live, home, live},
+    home::{Fact, Gauge, Home, HomeApp, Keep, Live, home, live},
     refused::{Action, Refused, refused},
     signed_out::signed_out,
     starting::{Starting, starting},

@@ -88,7 +88,9 @@ function become(old, now) {
     if (old.data !== now.data) old.data = now.data;
     return;
   }
-  for (const { name } of [...old.attributes]) if (!now.hasAttribute(name)) old.removeAttribute(name);
+  for (const { name } of [...old.attributes])
+    /* Whether details are open is for who reads them to say. */
+    if (!now.hasAttribute(name) && name !== "open") old.removeAttribute(name);
   for (const { name, value } of now.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
   const [were, are] = [[...old.childNodes], [...now.childNodes]];
   for (const node of were.slice(are.length)) node.remove();

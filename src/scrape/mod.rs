@@ -23,6 +23,8 @@ use crate::{
 
 /// Longest a head may take to come.
 const HEAD: Duration = Duration::from_secs(10);
+/// Longest a connection is kept, in use or not.
+const LONGEST: Duration = Duration::from_mins(10);
 /// Most connections at once to a listener: a few Prometheus servers and a curious operator.
 const CONNECTIONS: usize = 32;
 
@@ -85,6 +87,8 @@ pub async fn serve(listener: TcpListener, scrape: Arc<Scrape>, stop: Cancellatio
                 .serve_connection(TokioIo::new(stream), answer);
             // Cut in the middle of an answer, a scrape is tried again.
             tokio::select! {
+                // One that doesn't read its answers keeps nobody else's place.
+                () = tokio::time::sleep(LONGEST) => {}
                 ended = connection => if let Err(error) = ended {
                     tracing::debug!(%error, "a scrape's connection ended");
                 },

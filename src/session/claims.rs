@@ -13,7 +13,7 @@ use crate::{
 /// How far the web application's clock may be from ours, in seconds. It counts for the times
 /// from which a token is good and for the end of a hand-off, which is near; a session, which
 /// is long, ends on the second that it names.
-pub(super) const LEEWAY: u64 = 30;
+pub const LEEWAY: u64 = 30;
 /// Longest life of a hand-off token, in seconds.
 pub(super) const HANDOFF_SECONDS: u64 = 60;
 /// Longest session, whatever its token says: a revocation has an end, and no timer has to wait
@@ -119,15 +119,7 @@ impl Rules {
         now: SystemTime,
     ) -> Result<HandoffClaims, Reason> {
         self.is_for_us(payload, unix(now))?;
-        let issued = number(payload, "iat")?.ok_or(Reason::Missing("iat"))?;
-        let end = number(payload, "exp")?.ok_or(Reason::Missing("exp"))?;
-        if end.saturating_sub(issued) > HANDOFF_SECONDS {
-            return Err(Reason::LivesTooLong);
-        }
-        let ends_at = end.saturating_add(LEEWAY);
-        if ends_at <= unix(now) {
-            return Err(Reason::Expired);
-        }
+        let (issued, ends_at) = lives_shortly(payload, HANDOFF_SECONDS, now)?;
         let id = text(payload, "jti")?.ok_or(Reason::Missing("jti"))?;
         let session = text(payload, "sid")?.unwrap_or_else(|| id.clone());
         let session_end = number(payload, "session_exp")?.unwrap_or(u64::MAX);
@@ -144,7 +136,7 @@ impl Rules {
     }
 
     /// Audience, issuer and the times from which a token is good.
-    fn is_for_us(&self, payload: &Object, now: u64) -> Result<(), Reason> {
+    pub fn is_for_us(&self, payload: &Object, now: u64) -> Result<(), Reason> {
         let named = match payload.get("aud").ok_or(Reason::Missing("aud"))? {
             Value::String(one) => *one == self.audience,
             Value::Array(all) if all.iter().all(Value::is_string) => {
@@ -170,6 +162,25 @@ impl Rules {
         }
         Ok(())
     }
+}
+
+/// When a token was issued and when it ends, leeway included, in Unix seconds: it has not ended
+/// yet, and was good for no more than `longest` seconds.
+pub(super) fn lives_shortly(
+    payload: &Object,
+    longest: u64,
+    now: SystemTime,
+) -> Result<(u64, u64), Reason> {
+    let issued = number(payload, "iat")?.ok_or(Reason::Missing("iat"))?;
+    let end = number(payload, "exp")?.ok_or(Reason::Missing("exp"))?;
+    if end.saturating_sub(issued) > longest {
+        return Err(Reason::LivesTooLong);
+    }
+    let ends_at = end.saturating_add(LEEWAY);
+    if ends_at <= unix(now) {
+        return Err(Reason::Expired);
+    }
+    Ok((issued, ends_at))
 }
 
 /// The claims that all kinds of tokens share.
@@ -221,12 +232,12 @@ fn ends(end: u64, longest: Duration, now: SystemTime) -> Result<SystemTime, Reas
 }
 
 /// A `NumericDate` (RFC 7519 2) in seconds: a JSON number, whole or not, from 0 to 2^64 - 1.
-fn number(payload: &Object, name: &'static str) -> Result<Option<u64>, Reason> {
+pub(super) fn number(payload: &Object, name: &'static str) -> Result<Option<u64>, Reason> {
     date(payload, name).map(|date| date.map(|date| date.as_secs()))
 }
 
 /// The same in milliseconds.
-fn millis(payload: &Object, name: &'static str) -> Result<Option<u64>, Reason> {
+pub(super) fn millis(payload: &Object, name: &'static str) -> Result<Option<u64>, Reason> {
     let millis = |date: Duration| u64::try_from(date.as_millis()).unwrap_or(u64::MAX);
     date(payload, name).map(|date| date.map(millis))
 }
@@ -242,7 +253,7 @@ fn date(payload: &Object, name: &'static str) -> Result<Option<Duration>, Reason
 }
 
 /// A text of 1 to 128 bytes without control characters, fit for a log line or an environment.
-fn text(payload: &Object, name: &'static str) -> Result<Option<String>, Reason> {
+pub(super) fn text(payload: &Object, name: &'static str) -> Result<Option<String>, Reason> {
     match payload.get(name) {
         None => Ok(None),
         Some(Value::String(text))

@@ -86,6 +86,11 @@ pub enum StateError {
     },
 }
 
+/// Whether cookies may have been given out by an installation with this state directory.
+pub(super) fn has_cookie_key(state_dir: &Path) -> bool {
+    state_dir.join(KEY_FILE).exists()
+}
+
 /// The key our cookies are signed with: the one in `state_dir`, or a new one if there is none.
 /// Its file is readable by its owner alone.
 ///

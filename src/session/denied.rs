@@ -95,8 +95,8 @@ pub enum Reason {
     /// It is from somebody else.
     #[error("the token's `iss` is not the configured issuer")]
     Issuer,
-    /// A hand-off that could be used for too long.
-    #[error("the hand-off token lives longer than 60 seconds")]
+    /// A hand-off or admin token that could be used for too long.
+    #[error("the token lives too long: a hand-off at most 60 seconds, an admin token an hour")]
     LivesTooLong,
     /// A hand-off that already was used.
     #[error("the hand-off token was already used")]

@@ -7,6 +7,7 @@
 //! one hash and one look-up, or one comparison if it is that of the connection's last request. No
 //! token is ever part of an error.
 
+mod admin;
 mod claims;
 mod cookie;
 mod denied;
@@ -17,6 +18,7 @@ mod memory;
 mod next;
 mod revocations;
 mod sign;
+mod skew;
 pub mod state;
 #[cfg(test)]
 mod tests;
@@ -33,15 +35,9 @@ use http::{HeaderMap, HeaderValue};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use self::{
-    claims::Rules,
-    cookie::{SESSION_COOKIE, STATE_COOKIE},
-    jwks::Jwks,
-    keys::VerifyingKey,
-    memory::{Memory, UsedIds},
-};
 pub use self::{
-    claims::{Claims, Issued},
+    admin::Admin,
+    claims::{Claims, Issued, LEEWAY},
     cookie::{StateError, cookie_key},
     denied::{Denied, Reason},
     jwks::JwksStatus,
@@ -50,7 +46,15 @@ pub use self::{
     memory::Live,
     next::safe_next,
     revocations::{NoSuchRevocation, Revocation, Revocations, RevocationsError},
-    sign::{SignError, TokenKind, sign},
+    sign::{SignError, TokenKind, sign, sign_admin},
+    skew::Skew,
+};
+use self::{
+    claims::Rules,
+    cookie::{SESSION_COOKIE, STATE_COOKIE},
+    jwks::Jwks,
+    keys::VerifyingKey,
+    memory::{Memory, UsedIds},
 };
 use crate::{config, secret::Secret};
 
@@ -110,6 +114,8 @@ pub struct Sessions {
     cookie_keys: [Arc<VerifyingKey>; 1],
     rules: Rules,
     cookie_rules: Rules,
+    admin_rules: Rules,
+    skew: skew::Recent,
     lifetime: Duration,
     shared_cookie: Option<String>,
     cookie_names: Vec<String>,
@@ -151,6 +157,8 @@ impl Sessions {
             cookie_key,
             rules: Rules::new(&config.audience, config.issuer.as_deref()),
             cookie_rules: Rules::new(&config.audience, None),
+            admin_rules: Rules::new(&admin::audience(&config.audience), config.issuer.as_deref()),
+            skew: skew::Recent::default(),
             lifetime: config.lifetime,
             cookie_names: own
                 .into_iter()
@@ -238,6 +246,7 @@ impl Sessions {
             (self.cookie_rules.cookie(&payload, &hash, now)?, key)
         } else {
             let (payload, key) = token::open(token, typ, &self.web_keys.load())?;
+            self.skew.session(&payload, now);
             (self.rules.session(&payload, &hash, now)?, key)
         };
         if self.revocations.hits(&claims) {
@@ -281,6 +290,7 @@ impl Sessions {
         now: SystemTime,
     ) -> Result<Handoff, Reason> {
         let (payload, _) = token::open(token, token::HANDOFF, &self.web_keys.load())?;
+        self.skew.handoff(&payload, now);
         let handoff = self.rules.handoff(&payload, self.lifetime, now)?;
         let Some(state) = handoff.state else {
             return Ok(Handoff::NeedsState);
@@ -319,7 +329,7 @@ impl Sessions {
     }
 
     /// Takes the keys of the key set in place of those it held before. What was signed with one
-    /// that is gone is proved no more.
+    /// that is gone is proved no more; a cookie is signed with our own.
     fn take_keys(&self, fetched: Vec<Arc<VerifyingKey>>) {
         let before = self.web_keys.load();
         let (configured, old) = before.split_at(self.configured);
@@ -336,7 +346,9 @@ impl Sessions {
             for key in &gone {
                 key.withdraw();
             }
-            end(&self.remembered.take_if(|live| live.key.is_withdrawn()));
+            let over = self.remembered.take_if(|live| live.key.is_withdrawn());
+            tell_ends(&over, "key_withdrawn");
+            end(&over);
         }
     }
 
@@ -399,11 +411,7 @@ impl Sessions {
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while stop.run_until_cancelled(look.tick()).await.is_some() {
             let over = self.remembered.take_expired(SystemTime::now());
-            // Told only if it cuts something: most end unseen.
-            for live in over.iter().filter(|live| Arc::strong_count(live) > 1) {
-                let Claims { user, session, .. } = &live.claims;
-                tracing::info!(target: "audit", event = "session-end", reason = "expired", %user, session);
-            }
+            tell_ends(&over, "expired");
             end(&over);
         }
     }
@@ -430,9 +438,22 @@ impl Sessions {
         &self.cookie_names
     }
 
+    /// How far the web application's clock seems to be from ours, by its last signed tokens.
+    pub fn skew(&self) -> Option<Skew> {
+        self.skew.now(SystemTime::now())
+    }
+
     /// Whether `Authorization` carries a token of ours, good or not, that no upstream may see.
     pub fn owns_authorization(headers: &HeaderMap) -> bool {
         cookie::bearers(headers).any(token::is_ours)
+    }
+}
+
+/// Tells of sessions that end by themselves, if that cuts something: most end unseen.
+fn tell_ends(over: &[Arc<Live>], reason: &'static str) {
+    for live in over.iter().filter(|live| Arc::strong_count(live) > 1) {
+        let Claims { user, session, .. } = &live.claims;
+        tracing::info!(target: "audit", event = "session_end", reason, %user, session);
     }
 }
 

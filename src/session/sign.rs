@@ -7,12 +7,13 @@ use jsonwebtoken::{EncodingKey, crypto};
 use serde_json::{Map, Value, json};
 
 use super::{
+    admin::{self, ADMIN_SECONDS},
     claims::{Claims, HANDOFF_SECONDS, Issued, Rules, unix},
     keys::{self, KeyError},
     token,
 };
 use crate::{
-    config::{self, Algorithm},
+    config::{self, Algorithm, Scope},
     names::Username,
     secret::{Secret, random_id},
 };
@@ -61,6 +62,53 @@ pub fn sign(
     lifetime: Duration,
     state: Option<&str>,
 ) -> Result<String, SignError> {
+    let (typ, longest) = match kind {
+        TokenKind::Session => (token::SESSION, 10 * 365 * 24 * 60 * 60),
+        TokenKind::Handoff => (token::HANDOFF, HANDOFF_SECONDS),
+    };
+    let mut payload = object(json!({ "sub": user.as_str(), "aud": config.audience }));
+    if let Some(state) = state {
+        payload.insert("state".to_owned(), json!(state));
+    }
+    signed(config, key_id, typ, payload, lifetime, longest)
+}
+
+/// Signs an admin token that lets its bearer ask for `scopes`; `by` is who, for the audit log.
+///
+/// # Errors
+/// As [`sign`].
+pub fn sign_admin(
+    config: &config::Session,
+    key_id: Option<&str>,
+    by: &str,
+    scopes: &[Scope],
+    lifetime: Duration,
+) -> Result<String, SignError> {
+    let words: Vec<_> = scopes.iter().map(|scope| scope.as_str()).collect();
+    let payload = object(json!({
+        "sub": by,
+        "aud": admin::audience(&config.audience),
+        "scope": words.join(" "),
+    }));
+    signed(
+        config,
+        key_id,
+        token::ADMIN,
+        payload,
+        lifetime,
+        ADMIN_SECONDS,
+    )
+}
+
+/// Adds what every token has, and signs.
+fn signed(
+    config: &config::Session,
+    key_id: Option<&str>,
+    typ: &str,
+    mut payload: Map<String, Value>,
+    lifetime: Duration,
+    longest: u64,
+) -> Result<String, SignError> {
     let mut keys = config.keys.iter().enumerate();
     let (index, key) = match key_id {
         Some(id) => keys
@@ -69,27 +117,18 @@ pub fn sign(
         None => keys.next().ok_or(SignError::NoKey)?,
     };
     let signing = keys::signing_key(key, index)?.ok_or(SignError::PublicKey)?;
-    let (typ, longest) = match kind {
-        TokenKind::Session => (token::SESSION, 10 * 365 * 24 * 60 * 60),
-        TokenKind::Handoff => (token::HANDOFF, HANDOFF_SECONDS),
-    };
     let seconds = lifetime.as_secs();
     if !(1..=longest).contains(&seconds) {
         return Err(SignError::Lifetime { longest });
     }
     let now = unix(SystemTime::now());
-    let mut payload = object(json!({
-        "sub": user.as_str(),
-        "aud": config.audience,
+    payload.extend(object(json!({
         "iat": now,
         "exp": now + seconds,
         "jti": random_id(),
-    }));
+    })));
     if let Some(issuer) = &config.issuer {
         payload.insert("iss".to_owned(), json!(issuer));
-    }
-    if let Some(state) = state {
-        payload.insert("state".to_owned(), json!(state));
     }
     compact(typ, key.id.as_deref(), payload, &signing, key.algorithm).ok_or(SignError::PublicKey)
 }

@@ -18,6 +18,9 @@ pub(super) const HANDOFF: &str = "vestibule-handoff+jwt";
 /// `typ` of our own session cookie.
 pub(super) const COOKIE: &str = "vestibule-cookie+jwt";
 
+/// `typ` of an admin token.
+pub(super) const ADMIN: &str = "vestibule-admin+jwt";
+
 /// A JSON object: a header or a payload.
 pub(super) type Object = Map<String, Value>;
 
@@ -68,7 +71,7 @@ pub(super) fn open(
 pub(super) fn is_ours(token: &str) -> bool {
     let header = token.split_once('.').and_then(|(header, _)| object(header));
     header.is_some_and(|header| {
-        [SESSION, HANDOFF, COOKIE]
+        [SESSION, HANDOFF, COOKIE, ADMIN]
             .iter()
             .any(|t| has_type(&header, t))
     })

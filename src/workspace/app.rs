@@ -113,7 +113,8 @@ impl Workspaces {
             container: Arc::clone(&live.id),
             secret,
             closed: live.closed.child_token(),
-            clock: Arc::clone(&workspace.clock),
+            clocks: Arc::clone(&workspace.clocks),
+            settle: self.0.pace.settle,
         })
     }
 
@@ -206,7 +207,6 @@ fn accept(
     if !state.is_still(live) {
         return Err(Cause::Stopped);
     }
-    workspace.clock.touch();
     let slot = state.slots.entry(upstream.app.clone()).or_default();
     slot.upstream = Some(Arc::clone(&upstream));
     slot.exec = exec;

@@ -68,7 +68,16 @@ impl Workspaces {
             self.0.by_id.insert(seen.id.clone(), workspace.user.clone());
         }
         let spec = seen.and_then(|seen| seen.labels.get(spec::SPEC_LABEL));
-        workspace.learn(seen, spec)
+        let before = workspace.clocks.started();
+        let live = workspace.learn(seen, spec);
+        // Found running after a restart of ours, it may be one that somebody has kept.
+        if live.is_some()
+            && workspace.clocks.started() != before
+            && let Some(left) = self.remembered(workspace).kept_for()
+        {
+            workspace.clocks.keep(left.min(self.0.idle.longest_keep));
+        }
+        live
     }
 
     async fn start_or_make(

@@ -18,6 +18,8 @@ use tokio::time::Instant;
 /// of a large environment is below both.
 const MOST_ENTRIES: usize = 2_000_000;
 const LONGEST: Duration = Duration::from_mins(1);
+/// Most directories that wait to be looked through: their names are held meanwhile.
+const MOST_WAITING: usize = 50_000;
 /// Deepest that directories are followed; each level holds a file descriptor open.
 const DEEPEST: usize = 128;
 
@@ -34,6 +36,8 @@ pub struct Disk {
 struct Walk {
     disk: Disk,
     left: usize,
+    /// How many directories wait, over all levels.
+    waiting: usize,
     end: Instant,
     /// File system of the directory itself: what is mounted in it is somebody else's.
     device: u64,
@@ -55,6 +59,7 @@ pub fn measure(path: &Path) -> io::Result<Disk> {
             whole: true,
         },
         left: MOST_ENTRIES,
+        waiting: 0,
         end: Instant::now() + LONGEST,
         device: own.st_dev,
         seen: HashSet::new(),
@@ -99,8 +104,11 @@ impl Walk {
                 continue;
             }
             self.disk.bytes += size(&stat);
-            if is_directory {
+            if is_directory && self.waiting < MOST_WAITING {
+                self.waiting += 1;
                 below.push(name.to_owned());
+            } else if is_directory {
+                self.disk.whole = false;
             }
         }
         if depth == DEEPEST && !below.is_empty() {
@@ -108,6 +116,7 @@ impl Walk {
             return;
         }
         for name in below {
+            self.waiting -= 1;
             if let Ok(below) = open(directory, name.as_c_str()) {
                 self.directory(&below, depth + 1);
             }

@@ -141,6 +141,7 @@ impl Workspaces {
         };
         let workspace = self.workspace(&user);
         let _change = workspace.change.lock().await;
+        let ran = matches!(&workspace.read().life, Life::Running(live) if *live.id == *id);
         let seen = self.0.engine.inspect(id).await?;
         if seen.is_none() {
             self.0.by_id.remove(id);
@@ -150,11 +151,26 @@ impl Workspaces {
                 .inspect(ContainerName::of(&user).as_str())
                 .await?;
             let ours = now.filter(|now| owner(now).as_ref() == Some(&user) && self.is_ours(now));
-            self.learn(&workspace, ours.as_ref());
+            if self.learn(&workspace, ours.as_ref()).is_none() && ran {
+                self.stopped(
+                    &workspace,
+                    id,
+                    "outside",
+                    "its container was removed".into(),
+                );
+            }
             return Ok(());
         }
-        let ran = matches!(&workspace.read().life, Life::Running(live) if *live.id == *id);
         let live = self.learn(&workspace, seen.as_ref());
+        if ran && matches!(workspace.read().life, Life::Stopped) {
+            let starved = seen.is_some_and(|seen| seen.out_of_memory);
+            let (reason, because) = if starved {
+                ("out_of_memory", "it ran out of memory")
+            } else {
+                ("outside", "its container ended, and not by us")
+            };
+            self.stopped(&workspace, id, reason, because.into());
+        }
         if let Some(live) = live.filter(|_| !ran) {
             self.look_for_apps(&workspace, &live);
         }

@@ -6,14 +6,22 @@
 
 mod activity;
 mod app;
+mod busy;
+mod clocks;
 mod container;
 mod disk;
+mod explain;
 mod follow;
 mod instance;
+mod logs;
+mod memory;
 mod network;
+mod pace;
 mod phase;
+mod policy;
 mod probe;
 mod queue;
+mod rounds;
 mod spec;
 mod start;
 mod state;
@@ -22,10 +30,12 @@ mod stop;
 mod upstream;
 mod usage;
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, PoisonError, RwLock},
-    time::Duration,
 };
 
 use dashmap::DashMap;
@@ -36,6 +46,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use self::{
+    memory::Memory,
     queue::Queue,
     state::{Life, Workspace},
 };
@@ -47,11 +58,17 @@ use crate::{
 };
 
 pub use self::{
-    activity::{Activity, ActivityKind},
+    activity::{Activity, OpenSocket, Visit},
+    clocks::{Kind, Mover},
     disk::Disk,
+    explain::Explanation,
     instance::{Instance, InstanceError},
-    network::OpenError,
-    phase::{Cause, Failure, Phase, Step, StopError, StopReason},
+    logs::{From as LogsFrom, LogsError, Printed},
+    memory::LastStop,
+    network::{OpenError, bridge_is_filtered},
+    pace::Pace,
+    phase::{Cause, Failure, KeepError, Phase, Step, StopError, StopReason},
+    spec::UID,
     status::{Status, Tally},
     upstream::Upstream,
     usage::{Total, Usage},
@@ -65,7 +82,9 @@ struct Inner {
     engine: Arc<dyn Engine>,
     config: config::Workspace,
     apps: BTreeMap<AppName, config::App>,
-    idle_timeout: Option<Duration>,
+    idle: config::Idle,
+    pace: Pace,
+    memory: Memory,
     /// The `Host` that apps see.
     authority: String,
     instance: Instance,
@@ -100,7 +119,9 @@ impl Workspaces {
             engine,
             config: config.workspace.clone(),
             apps: config.apps.clone(),
-            idle_timeout: config.idle.timeout,
+            idle: config.idle.clone(),
+            pace: Pace::of(config),
+            memory: Memory::new(&config.state_dir),
             authority: config.site.authority.clone(),
             instance,
             queue: Queue::new(config.workspace.max_starting),
@@ -117,8 +138,8 @@ impl Workspaces {
         Ok(workspaces)
     }
 
-    /// The running app, if there is one: counts as activity. Never waits for anything.
-    pub fn upstream(&self, user: &Username, app: &AppName) -> Option<Arc<Upstream>> {
+    /// The running app, if there is one, for somebody who comes now. Never waits for anything.
+    pub fn upstream(&self, user: &Username, app: &AppName, visit: &Visit) -> Option<Arc<Upstream>> {
         let workspace = self.known(user)?;
         // Under this lock the reaper decides, so what is found here isn't about to be stopped.
         let state = workspace.read();
@@ -126,7 +147,7 @@ impl Workspaces {
             return None;
         }
         let upstream = state.slots.get(app)?.upstream.clone()?;
-        workspace.clock.touch();
+        workspace.clocks.came(visit);
         Some(upstream)
     }
 
@@ -137,9 +158,10 @@ impl Workspaces {
         user: &Username,
         uid: Option<&str>,
         app: &AppName,
+        by: &Mover,
     ) -> watch::Receiver<Phase> {
         let workspace = self.workspace(user);
-        workspace.clock.touch();
+        workspace.clocks.input.moved(workspace.clocks.now(), by);
         let attempt = match start::Attempt::begin(&workspace, app, &self.0.count) {
             Ok(attempt) => attempt,
             Err(phase) => return phase,
@@ -150,6 +172,11 @@ impl Workspaces {
             .runtime
             .spawn(async move { this.run(attempt, uid.as_deref()).await });
         phase
+    }
+
+    /// How often to look for what is due, and to measure.
+    pub fn pace(&self) -> Pace {
+        self.0.pace
     }
 
     /// The start of an app under way, or the last one.

@@ -42,8 +42,7 @@ pub async fn check(engine: &dyn Engine, config: &Workspace) -> Result<(), OpenEr
     let isolated = isolated(engine, config).await?;
     // Also for one that is there: the rule doesn't outlive a reboot.
     shield(engine, config).await;
-    let filtered = fs::read_to_string(BRIDGE_FILTER).is_ok_and(|value| value.trim() == "1");
-    let wrong = match (isolated, filtered) {
+    let wrong = match (isolated, bridge_is_filtered()) {
         (false, _) => OpenError::NotIsolated(config.network.clone()),
         (true, false) => OpenError::NotFiltered,
         (true, true) => return Ok(()),
@@ -55,6 +54,11 @@ pub async fn check(engine: &dyn Engine, config: &Workspace) -> Result<(), OpenEr
             Ok(())
         }
     }
+}
+
+/// Whether the kernel's firewall, and with it Docker's rules, sees what crosses a bridge.
+pub fn bridge_is_filtered() -> bool {
+    fs::read_to_string(BRIDGE_FILTER).is_ok_and(|value| value.trim() == "1")
 }
 
 /// The same before a container is put on it: it may have been changed since.

@@ -183,11 +183,25 @@ pub enum StopError {
     Engine(#[from] EngineError),
 }
 
+/// A workspace can't be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeepError {
+    /// It doesn't run.
+    #[error("the workspace doesn't run, so there is nothing to keep")]
+    NotRunning,
+    /// For longer than is allowed.
+    #[error("a workspace can be kept for {longest} at most (`idle.longest_keep`)",
+        longest = humantime::format_duration(*.0))]
+    TooLong(Duration),
+}
+
 /// Why a workspace was stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopReason {
-    /// Nothing was open or asked for.
+    /// No clock that holds it moved for long enough.
     Idle,
+    /// It ran for as long as it may.
+    Age,
     /// Its user asked for it.
     User,
     /// An operator asked for it.
@@ -199,6 +213,7 @@ impl StopReason {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Idle => "idle",
+            Self::Age => "max_age",
             Self::User => "user",
             Self::Operator => "operator",
         }

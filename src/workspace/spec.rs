@@ -23,7 +23,7 @@ pub const SPEC_LABEL: &str = "vestibule.spec";
 pub const INSTANCE_LABEL: &str = "vestibule.instance";
 
 /// The user of the image, and its group: whose the files are.
-const UID: u32 = 1000;
+pub const UID: u32 = 1000;
 /// Where the user's directory appears.
 const HOME: &str = "/home/user";
 

@@ -7,6 +7,7 @@ use tracing::Instrument as _;
 
 use super::{
     Workspaces,
+    clocks::Mover,
     phase::{Cause, Failure, Phase, Step},
     state::Workspace,
     upstream::Upstream,
@@ -172,7 +173,7 @@ impl Workspaces {
             if !self.0.apps.contains_key(app) {
                 return Err(Cause::NoSuchApp(app.clone()));
             }
-            let mut phase = self.ensure(user, None, app);
+            let mut phase = self.ensure(user, None, app, &Mover::default());
             let settled = phase.wait_for(Phase::is_settled).await;
             return match settled.as_deref() {
                 Ok(Phase::Failed(failure)) => Err(failure.cause.clone()),

@@ -3,8 +3,7 @@
 use std::{
     collections::BTreeMap,
     net::IpAddr,
-    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
-    time::Duration,
+    sync::{self, Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
 use tokio::{
@@ -13,7 +12,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{activity::Clock, phase::Phase, upstream::Upstream, usage::Measuring};
+use super::{
+    busy::Load, clocks::Clocks, memory::Remembered, phase::Phase, policy::Reading,
+    upstream::Upstream, usage::Measuring,
+};
 use crate::{
     engine::{Container, Run},
     names::{AppName, Username},
@@ -28,7 +30,10 @@ const VERSION_LABEL: &str = "org.opencontainers.image.version";
 #[derive(Debug)]
 pub struct Workspace {
     pub user: Username,
-    pub clock: Arc<Clock>,
+    pub clocks: Arc<Clocks>,
+    pub load: sync::Mutex<Load>,
+    /// What outlives us, once it was read or written.
+    pub remembered: sync::Mutex<Option<Remembered>>,
     pub measuring: Measuring,
     /// Held by whatever changes the container: a start, a stop, a look after an event. Taken
     /// before `state`, and never the other way round.
@@ -110,7 +115,9 @@ impl Workspace {
     pub fn new(user: Username) -> Self {
         Self {
             user,
-            clock: Arc::default(),
+            clocks: Arc::default(),
+            load: sync::Mutex::default(),
+            remembered: sync::Mutex::default(),
             measuring: Measuring::default(),
             change: Mutex::default(),
             state: RwLock::default(),
@@ -151,7 +158,7 @@ impl Workspace {
             };
             return None;
         };
-        self.clock.touch();
+        self.clocks.start();
         let live = Live {
             id: seen.id.as_str().into(),
             addr,
@@ -162,10 +169,18 @@ impl Workspace {
         Some(live)
     }
 
-    /// How long nothing has been open, asked for or starting, if it runs.
-    pub fn quiet_for(&self, state: &State) -> Option<Duration> {
-        let starting = state.slots.values().any(|slot| slot.starting);
-        (matches!(state.life, Life::Running(_)) && !starting).then(|| self.clock.quiet_for())
+    /// What the clocks show.
+    pub fn reading(&self) -> Reading {
+        let clocks = &self.clocks;
+        Reading {
+            started: clocks.started(),
+            connected: clocks.connected.hand(),
+            input: clocks.input.hand(),
+            busy: clocks.busy.hand(),
+            kept_until: clocks.kept_until(),
+            // Last, so that nothing shows a later time.
+            now: clocks.now(),
+        }
     }
 }
 
@@ -176,6 +191,18 @@ impl State {
             live.closed.cancel();
         }
         self.slots.values_mut().for_each(Slot::close);
+    }
+
+    /// What it does, in a word.
+    pub fn word(&self) -> &'static str {
+        match &self.life {
+            Life::Running(_) => "running",
+            Life::Stopping => "stopping",
+            _ if self.slots.values().any(|slot| slot.starting) => "starting",
+            Life::Absent => "absent",
+            Life::Stopped => "stopped",
+            Life::Paused => "paused",
+        }
     }
 
     /// The running container, if it is `live` still.

@@ -4,10 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{
-    Workspaces,
-    state::{Life, State, Workspace},
-};
+use super::{Workspaces, state::Workspace};
 use crate::names::Username;
 
 /// A workspace as it is now.
@@ -21,10 +18,14 @@ pub struct Status {
     pub apps: Vec<String>,
     /// How many requests and sockets are open.
     pub open: usize,
-    /// For how long nothing has been open or asked for, if it runs.
+    /// For how long no clock that holds it has moved, if it runs.
     pub idle_seconds: Option<u64>,
-    /// When it will be stopped if it stays as quiet.
+    /// When it will be stopped if nothing more happens; none if something holds it that is open.
     pub stops_in_seconds: Option<u64>,
+    /// What decides that: `input`, `busy`, `connected`, `kept` or `max_age`.
+    pub held_by: Option<&'static str>,
+    /// Whether it is so near that its user should be told.
+    pub about_to_stop: bool,
     /// The version of the image its container was made of, if that says so.
     pub version: Option<String>,
     /// Whether the next start makes it anew.
@@ -51,8 +52,8 @@ impl Workspaces {
             sockets: 0,
         };
         for workspace in &self.0.by_user {
-            *tally.states.entry(word(&workspace.read())).or_default() += 1;
-            tally.sockets += workspace.clock.sockets() as u64;
+            *tally.states.entry(workspace.read().word()).or_default() += 1;
+            tally.sockets += workspace.clocks.open_sockets() as u64;
         }
         // Who was only ever looked for isn't one.
         tally.states.remove("absent");
@@ -76,33 +77,24 @@ impl Workspaces {
 
     fn status_of(&self, workspace: &Workspace) -> Status {
         let state = workspace.read();
-        let quiet = workspace.quiet_for(&state);
-        let left = quiet.zip(self.0.idle_timeout);
+        let verdict = self.verdict(workspace, &state);
+        let now = workspace.clocks.now();
         let up = state
             .slots
             .iter()
             .filter(|(_, slot)| slot.upstream.is_some());
         Status {
             user: workspace.user.to_string(),
-            state: word(&state),
+            state: state.word(),
             apps: up.map(|(app, _)| app.to_string()).collect(),
-            open: workspace.clock.open_count(),
-            idle_seconds: quiet.map(|quiet| quiet.as_secs()),
-            stops_in_seconds: left.map(|(quiet, limit)| limit.saturating_sub(quiet).as_secs()),
+            open: workspace.clocks.connected.hand().open,
+            idle_seconds: verdict.map(|verdict| now.saturating_sub(verdict.quiet_since) / 1000),
+            stops_in_seconds: verdict
+                .and_then(|verdict| Some(verdict.at?.saturating_sub(now) / 1000)),
+            held_by: verdict.map(|verdict| verdict.by.as_str()),
+            about_to_stop: verdict.is_some_and(|verdict| self.is_near(&state, verdict, now)),
             version: state.version.clone(),
             update_pending: state.spec.is_some() && state.spec != self.fingerprint(),
         }
-    }
-}
-
-/// A state in a word.
-fn word(state: &State) -> &'static str {
-    match &state.life {
-        Life::Running(_) => "running",
-        Life::Stopping => "stopping",
-        _ if state.slots.values().any(|slot| slot.starting) => "starting",
-        Life::Absent => "absent",
-        Life::Stopped => "stopped",
-        Life::Paused => "paused",
     }
 }

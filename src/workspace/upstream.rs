@@ -11,7 +11,10 @@ use std::{
 use http::{HeaderName, HeaderValue};
 use tokio_util::sync::CancellationToken;
 
-use super::activity::{Activity, ActivityKind, Clock};
+use super::{
+    activity::{Activity, OpenSocket, Visit},
+    clocks::Clocks,
+};
 use crate::names::{AppName, Username};
 
 /// A running app of a user's container. Whoever holds one may hold one of the past: `closed`
@@ -40,7 +43,9 @@ pub struct Upstream {
     pub cookies: Vec<(String, String)>,
     /// Cancelled once it is no more: connections to it must end.
     pub closed: CancellationToken,
-    pub(super) clock: Arc<Clock>,
+    pub(super) clocks: Arc<Clocks>,
+    /// How long a new socket's traffic says nothing, in milliseconds.
+    pub(super) settle: u64,
 }
 
 /// An id that no other upstream of this process has.
@@ -50,8 +55,13 @@ pub(super) fn next_id() -> u64 {
 }
 
 impl Upstream {
-    /// Counts something open in the workspace until the guard is dropped.
-    pub fn activity(&self, kind: ActivityKind) -> Activity {
-        self.clock.open(kind)
+    /// Counts something open in the workspace until it is dropped.
+    pub fn activity(&self, visit: Visit) -> Activity {
+        Activity::begin(&self.clocks, visit)
+    }
+
+    /// Counts a WebSocket open in the workspace until it is dropped.
+    pub fn socket(&self, visit: Visit) -> OpenSocket {
+        OpenSocket::begin(&self.clocks, visit, self.settle)
     }
 }

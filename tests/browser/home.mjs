@@ -22,7 +22,10 @@ await scenario("home", async (page, step, shot) => {
   await until("it runs", async () => (await word.innerText()).toLowerCase() === "running");
   await home.locator(".gauges .label", { hasText: "CPU" }).waitFor();
   await home.locator(".gauges .label", { hasText: "Files" }).waitFor();
-  await home.locator(".facts", { hasText: "Not while it is in use" }).waitFor();
+  await home.locator(".facts", { hasText: "if nothing more happens" }).first().waitFor();
+  const connected = home.locator(".clocks div", { hasText: "Last connected" });
+  await connected.filter({ hasText: "open)" }).waitFor({ state: "attached" });
+  await home.click(".clocks summary");
   step("it tells what is used");
 
   for (const [size, viewport] of Object.entries(SIZES)) {
@@ -40,7 +43,7 @@ await scenario("home", async (page, step, shot) => {
   const stop = home.locator("button", { hasText: "Stop the workspace" });
   await stop.focus();
   await page.goto("about:blank");
-  await home.locator(".facts", { hasText: "if it stays as quiet" }).waitFor();
+  await connected.filter({ hasText: "ago" }).waitFor();
   if (!(await stop.evaluate((button) => button === document.activeElement))) throw new Error("the focus was lost");
   step("it hears that the editor was closed");
 

@@ -15,14 +15,21 @@ import { chromium } from "playwright-core";
 const env = process.env;
 export const { ORIGIN, SITE, USERNAME, PASSWORD } = env;
 
+export const BROWSER = env.CHROMIUM || "/usr/bin/chromium";
+export const ARGUMENTS = [
+  "--no-sandbox",
+  "--disable-dev-shm-usage",
+  // The pin makes the certificate trusted: with errors merely ignored, Chromium refuses the
+  // service workers that VS Code's webviews need.
+  `--ignore-certificate-errors-spki-list=${env.PIN}`,
+];
+
 /** Runs `scenario(page, step, shot)`; a failure leaves a screenshot and ends the process with 1. */
 export async function scenario(name, story) {
   const browser = await chromium.launch({
-    executablePath: env.CHROMIUM || "/usr/bin/chromium",
+    executablePath: BROWSER,
     env: { ...env, LD_PRELOAD: env.STILL },
-    // The pin makes the certificate trusted: with errors merely ignored, Chromium refuses the
-    // service workers that VS Code's webviews need.
-    args: ["--no-sandbox", "--disable-dev-shm-usage", `--ignore-certificate-errors-spki-list=${env.PIN}`],
+    args: ARGUMENTS,
   });
   const context = await browser.newContext({
     viewport: { width: 1280, height: 800 },

@@ -140,3 +140,148 @@ async fn the_socket_is_its_owners_alone() {
     }
     assert_eq!(sockets, 1);
 }
+
+/// A row of `ps --json`.
+fn users(output: &Output) -> Vec<String> {
+    let all: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let rows = all.as_array().unwrap().iter();
+    rows.map(|row| row["user"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[tokio::test]
+async fn every_verb_speaks_json_and_words() {
+    let world = shared().await;
+    let user = world.user("verbs");
+    let json = |words: &[&str]| -> Value {
+        let output = run(&world, &[words, &["--json"]].concat());
+        let complaint = text(&output.stderr);
+        assert!(output.status.success(), "{words:?}: {complaint}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let words = |words: &[&str]| {
+        let output = run(&world, words);
+        assert!(
+            output.status.success(),
+            "{words:?}: {}",
+            text(&output.stderr)
+        );
+        text(&output.stdout)
+    };
+    assert_eq!(json(&["start", &user, "recorder"])["state"], "running");
+    assert!(words(&["start", &user]).contains("is running"));
+    assert_eq!(json(&["explain", &user])["user"], user.as_str());
+    assert!(words(&["explain", &user]).contains(&user));
+    assert!(json(&["keep", &user, "10m"])["until"].is_string());
+    assert!(words(&["keep", &user, "10m"]).contains("is kept until"));
+    assert!(
+        users(&run(
+            &world,
+            &["ps", "--running", "--sort", "idle", "--json"]
+        ))
+        .contains(&user)
+    );
+    assert!(words(&["ps", "--sort", "state"]).contains(" workspaces: "));
+    assert_eq!(json(&["revoke", &user])["ended"], 0);
+    assert!(words(&["revoke", "--session", "none"]).contains("0 sessions"));
+    assert!(json(&["token", &user])["token"].is_string());
+    assert_eq!(json(&["stop", &user])["state"], "stopped");
+    assert_eq!(json(&["rm", &user])["state"], "absent");
+    for wrong in [
+        vec!["revoke"],
+        vec!["revoke", "a", "--session", "b"],
+        vec!["token", "--admin", "--scope", "everything"],
+        vec!["token", "--admin", "alice"],
+        vec!["keep", &user, "soon"],
+    ] {
+        assert_eq!(run(&world, &wrong).status.code(), Some(2), "{wrong:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_an_app_prints_is_shown_and_followed_and_obeyed_by_no_terminal() {
+    use std::{
+        io::{BufRead as _, BufReader},
+        process::Stdio,
+    };
+    let world = shared().await;
+    let container = container_of(&world.alice);
+    let say = |what: &str| {
+        let line = format!("printf '{what}\\n' >> /tmp/.vestibule-recorder.log");
+        world.docker.shell(&container, &line).unwrap();
+    };
+    say("first-\\033[31mred\\033[2J");
+    let shown = text(&run(&world, &["logs", &world.alice, "recorder", "-n", "1"]).stdout);
+    assert_eq!(shown, "first-red\\u{1b}[2J\n");
+    let all = run(&world, &["logs", &world.alice, "--json"]);
+    let all: Value = serde_json::from_slice(&all.stdout).unwrap();
+    assert_eq!(all[0]["app"], "recorder");
+    let mut follower = world
+        .vestibule()
+        .args(["logs", &world.alice, "recorder", "--follow", "-n", "1"])
+        .args(["--config", "proxy.toml"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(follower.stdout.take().unwrap()).lines();
+    assert!(lines.next().unwrap().unwrap().starts_with("first-"));
+    say("second");
+    assert_eq!(lines.next().unwrap().unwrap(), "second");
+    follower.kill().unwrap();
+    follower.wait().unwrap();
+    let nothing = run(&world, &["logs", &world.user("never"), "recorder"]);
+    assert!(text(&nothing.stderr).contains("isn't running"));
+}
+
+#[tokio::test]
+async fn an_admin_token_made_by_hand_opens_the_api() {
+    let world = shared().await;
+    let path = format!("/_vestibule/api/v1/workspaces/{}", world.alice);
+    for (words, status) in [
+        (vec!["token", "--admin"], 200),
+        (
+            vec![
+                "token",
+                "--admin",
+                "--scope",
+                "status,logs",
+                "--lifetime",
+                "1h",
+            ],
+            200,
+        ),
+        (vec!["token", "--admin", "--scope", "stop"], 403),
+    ] {
+        let output = run(&world, &words);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let token = text(&output.stdout).trim().to_owned();
+        let answer = world.get(&path).bearer(&token).send().await;
+        assert_eq!(answer.status.as_u16(), status, "{words:?}");
+    }
+    let long = run(&world, &["token", "--admin", "--lifetime", "2h"]);
+    assert_eq!(long.status.code(), Some(1));
+}
+
+#[tokio::test]
+async fn shells_are_told_how_to_complete_the_words() {
+    let world = shared().await;
+    for shell in ["bash", "zsh", "fish"] {
+        let output = world.vestibule().args(["completion", shell]).output();
+        let script = text(&output.unwrap().stdout);
+        for word in ["explain", "revoke", "doctor", "completion"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+    }
+    let script = "source <(\"$0\" completion bash); COMP_WORDS=(vestibule exp); COMP_CWORD=1; \
+        _vestibule vestibule exp vestibule; echo \"${COMPREPLY[@]}\"";
+    let bash = std::process::Command::new("bash")
+        .args(["-c", script, env!("CARGO_BIN_EXE_vestibule")])
+        .output()
+        .unwrap();
+    assert_eq!(
+        text(&bash.stdout).trim(),
+        "explain",
+        "{}",
+        text(&bash.stderr)
+    );
+}

@@ -44,7 +44,8 @@ impl Changes {
 
 #[tokio::test]
 async fn the_home_page_tells_state_use_and_image_and_hears_of_changes() {
-    let world = World::start(RECORDER).await;
+    let holds = "[idle]\nholds = [\"connected\", \"input\"]\nlongest_keep = \"8h\"";
+    let world = World::start(&format!("{RECORDER}\n{holds}")).await;
     let alice = world.log_in(&world.alice).await;
     let page = alice.visit("/").send().await;
     assert!(
@@ -65,7 +66,10 @@ async fn the_home_page_tells_state_use_and_image_and_hears_of_changes() {
         .socket(&alice.path("recorder", "ws"), &[])
         .await
         .unwrap();
-    changes.show("1 connection is open").await;
+    changes.show("<dt>Stops</dt><dd>Not as things stand").await;
+    changes
+        .show("<dt>Last connected</dt><dd>Now (1 open)")
+        .await;
     drop(socket);
     changes.show("<dt>Stops</dt><dd>In 30 minutes").await;
 
@@ -75,6 +79,8 @@ async fn the_home_page_tells_state_use_and_image_and_hears_of_changes() {
         "Memory",
         "Files",
         "/_vestibule/stop",
+        "/_vestibule/keep?for=28800s",
+        "<dt>Last used</dt>",
         "data-events=\"/_vestibule/live\"",
     ] {
         assert!(page.contains(told), "{told} in {page}");
@@ -85,6 +91,8 @@ async fn the_home_page_tells_state_use_and_image_and_hears_of_changes() {
     changes.show(">stopped<").await;
     assert!(!changes.1.contains("Memory"), "{}", changes.1);
     assert!(changes.1.contains("Files"), "{}", changes.1);
+    changes.show("<dt>Last stop</dt>").await;
+    changes.show("Its user stopped it").await;
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::browser::explain;
 use crate::world::{SLOW, World, config::RECORDER, docker::container_of, until};
 
 /// A world that stops a workspace after three quiet seconds.
@@ -44,8 +45,11 @@ async fn a_quiet_workspace_is_stopped_and_the_next_click_brings_it_back() {
 }
 
 #[tokio::test]
-async fn an_open_socket_keeps_a_workspace_and_its_end_lets_it_go() {
+async fn an_open_socket_keeps_a_workspace_where_connections_hold_and_its_end_lets_it_go() {
     let world = impatient().await;
+    world.end("TERM").await;
+    world.configure("[idle]\nholds = [\"connected\"]");
+    world.launch().await;
     let person = world.log_in(&world.alice).await;
     let container = container_of(&world.alice);
     person.open("recorder").await;
@@ -66,6 +70,86 @@ async fn an_open_socket_keeps_a_workspace_and_its_end_lets_it_go() {
     drop(socket);
     until("it is stopped", SLOW, async || {
         !world.docker.runs(&container)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_open_socket_and_its_polls_keep_nothing_by_themselves_and_that_is_explained() {
+    let world = impatient().await;
+    let person = world.log_in(&world.alice).await;
+    let container = container_of(&world.alice);
+    person.open("recorder").await;
+    let (_socket, _) = person
+        .socket(&person.path("recorder", "ws"), &[])
+        .await
+        .unwrap();
+    let explained = explain(&world, &world.alice);
+    assert_eq!(explained.sockets.len(), 1, "{explained:?}");
+    assert_eq!(explained.stop.unwrap().held_by, "input");
+    until("it is stopped", SLOW, async || {
+        person.fetch(&person.path("recorder", "poll")).send().await;
+        !world.docker.runs(&container)
+    })
+    .await;
+    for restarted in [false, true] {
+        if restarted {
+            world.end("TERM").await;
+            world.launch().await;
+        }
+        let mut last = None;
+        until("it is told of", SLOW, async || {
+            last = explain(&world, &world.alice).last_stop;
+            last.is_some()
+        })
+        .await;
+        let last = last.unwrap();
+        assert_eq!(last.reason, "idle", "{restarted}");
+        assert!(
+            last.because.contains("of recorder from 127.0.0.1"),
+            "{last:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn one_click_keeps_a_workspace_for_as_long_as_is_allowed() {
+    let world = impatient().await;
+    world.end("TERM").await;
+    world.configure("[idle]\nlongest_keep = \"1h\"");
+    world.launch().await;
+    let person = world.log_in(&world.alice).await;
+    let origin = world.origin.clone();
+    let keep = async |how_long: &str| {
+        let path = format!("/_vestibule/keep{how_long}");
+        let call = person.call(http::Method::POST, &path);
+        call.header("origin", &origin).send().await.status.as_u16()
+    };
+    person.open("recorder").await;
+    assert_eq!(keep("?for=2h").await, 400);
+    assert_eq!(keep("?for=soon").await, 400);
+    assert_eq!(keep("?for=15m").await, 303);
+    let stop = explain(&world, &world.alice).stop.unwrap();
+    assert_eq!(stop.held_by, "kept", "{stop:?}");
+    assert!(
+        stop.in_seconds
+            .is_some_and(|seconds| (880..=900).contains(&seconds)),
+        "{stop:?}"
+    );
+    assert_eq!(keep("").await, 303, "one click never shortens it");
+    let stranger = person.call(http::Method::POST, "/_vestibule/keep?for=20m");
+    let refused = stranger.header("origin", "https://evil.test").send().await;
+    assert_eq!(refused.status, 403);
+    let stop = explain(&world, &world.alice).stop.unwrap();
+    assert!(
+        stop.in_seconds.is_some_and(|seconds| seconds <= 900),
+        "{stop:?}"
+    );
+    world.end("TERM").await;
+    world.launch().await;
+    until("it is found again", SLOW, async || {
+        let stop = explain(&world, &world.alice).stop;
+        stop.is_some_and(|stop| stop.held_by == "kept")
     })
     .await;
 }

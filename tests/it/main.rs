@@ -11,10 +11,13 @@
 
 mod world;
 
+mod admin;
 mod audit;
 mod browser;
 mod bulk;
 mod command_line;
+mod doctor;
+mod ends;
 mod engine;
 mod failures;
 mod faults;
@@ -24,6 +27,7 @@ mod headers;
 mod home;
 mod http1;
 mod idle;
+mod jwks;
 mod metrics;
 mod routing;
 mod sessions;
@@ -31,3 +35,4 @@ mod sockets;
 mod starts;
 mod streams;
 mod tenants;
+mod traces;

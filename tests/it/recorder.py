@@ -156,6 +156,23 @@ class Connection:
         gate(self.query["name"]).set()
         self.answer()
 
+    def on_half(self):
+        """Answers unless the connection is half closed meanwhile, as Node.js does."""
+        self.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")
+        self.sock.settimeout(0.3)
+        try:
+            if not self.sock.recv(1):
+                return "close"
+        except TimeoutError:
+            self.sock.settimeout(None)
+            self.send(b"whole")
+
+    def on_sink(self):
+        """Answers before the body has come, and takes all of it."""
+        self.answer()
+        for piece in self.body():
+            os.write(LOG, piece)
+
     def on_early(self):
         """Answers before the body has come, and wants no more of it."""
         self.answer(b"too much", "413 Content Too Large", ["Connection: close"])
@@ -236,6 +253,7 @@ class Connection:
                 start = b"\x8a"
             self.frame(start[0], payload, raw=True)
             if start[0] & 0x0F == 8:
+                os.write(LOG, b"closed %d\r\n" % int.from_bytes(payload[:2], "big"))
                 return
 
     def large(self, first, size, mask):

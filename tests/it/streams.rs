@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use crate::world::{
     Person, World,
     client::{Body, Call},
-    raw, shared, within,
+    raw, shared, until, within,
 };
 
 /// How long a piece may take that is on its way.
@@ -163,6 +163,43 @@ async fn an_answer_may_come_before_the_body_is_over() {
         let answer = within("an early answer", SOON, call.open()).await.unwrap();
         assert_eq!(answer.status(), 413, "h2: {h2}");
     }
+}
+
+#[tokio::test]
+async fn a_connection_stays_open_both_ways_while_its_answer_comes() {
+    let world = shared().await;
+    let person = alice(&world).await;
+    let path = person.path("recorder", "half");
+    let answer = person.fetch(&path).send().await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.text(), "whole");
+}
+
+#[tokio::test]
+async fn a_body_that_outlives_its_answer_ends_with_its_session() {
+    let world = shared().await;
+    let person = alice(&world).await;
+    let (send, receive) = mpsc::channel(1);
+    let path = person.path("recorder", "sink");
+    let call = person.call(Method::POST, &path).fetch();
+    let call = call.body(body(stream_of(receive))).h2();
+    let piece = |text: &'static str| Frame::data(Bytes::from_static(text.as_bytes()));
+    send.send(piece("sunk before ")).await.unwrap();
+    let answer = within("an early answer", SOON, call.open()).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    send.send(piece("sunk meanwhile ")).await.unwrap();
+    until("the rest arrives", SOON, async || {
+        world.arrived(&person.name, "sunk before sunk meanwhile ")
+    })
+    .await;
+    let out = person.call(Method::POST, "/_vestibule/logout");
+    let out = out.header("origin", world.origin.clone()).send().await;
+    assert_eq!(out.status, 303);
+    within("the client is told to stop", SOON, async {
+        while send.send(piece("sunk after ")).await.is_ok() {}
+    })
+    .await;
+    assert!(!world.arrived(&person.name, "sunk after sunk after sunk after"));
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ import uuid
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import patch
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import jwt
@@ -44,6 +45,8 @@ class Handoff(TestCase):
         self.key_file.write_bytes(SECRET + b"\n")
         self.enterContext(self.settings(VESTIBULE_KEY_FILE=self.key_file))
         self.client.force_login(self.alice)
+        # There is no Vestibule here to be told of a logout.
+        self.enterContext(patch("vestibule_admin.call"))
 
     def open(self, **query):
         return self.client.get("/vestibule/open", query)

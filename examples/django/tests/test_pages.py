@@ -1,19 +1,28 @@
 """What people see of the demo, and what its command makes."""
 
 import io
+import logging
 import stat
 import tempfile
 from pathlib import Path
+from unittest.mock import patch
 
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.test import Client, TestCase, override_settings
 
 from demo.private_file import read_or_make
+from vestibule_admin import VestibuleError
 
 
 @override_settings(VESTIBULE_URL="https://ide.example.test")
 class PageTests(TestCase):
+    def setUp(self):
+        absent = patch("vestibule_admin.call", side_effect=VestibuleError("there is none"))
+        self.enterContext(absent)
+        logging.disable()
+        self.addCleanup(logging.disable, logging.NOTSET)
+
     def log_in(self, name):
         self.client.force_login(User.objects.create(username=name))
 

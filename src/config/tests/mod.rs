@@ -103,7 +103,17 @@ fn a_site_of_ten_lines_is_whole_and_has_the_defaults() {
     assert_eq!(config.session.lifetime, Duration::from_hours(12));
     assert_eq!(config.engine.socket, PathBuf::from("/var/run/docker.sock"));
     assert_eq!(config.engine.timeout, Duration::from_secs(30));
-    assert_eq!(config.idle.timeout, Some(Duration::from_mins(30)));
+    let idle = &config.idle;
+    assert_eq!(idle.policy.timeout, Some(Duration::from_mins(30)));
+    let holds = idle.policy.holds;
+    assert!(holds.input && holds.busy && !holds.connected);
+    assert_eq!(
+        (idle.policy.max_connected, idle.policy.max_age),
+        (None, None)
+    );
+    assert_eq!(idle.notice, Duration::from_mins(5));
+    assert_eq!(idle.longest_keep, Duration::from_hours(24));
+    assert_eq!(idle.busy_cpu_millis, 50);
     assert_eq!(config.limits.connections, 20_000);
     assert_eq!(config.limits.connections_per_address, 1000);
     assert_eq!(
@@ -223,7 +233,7 @@ fn the_environment_stands_above_the_file() {
     assert_eq!(config.listen.https.len(), 2);
     assert!(config.listen.http.is_empty());
     assert_eq!(config.log.format, LogFormat::Json);
-    assert_eq!(config.idle.timeout, None);
+    assert_eq!(config.idle.policy.timeout, None);
     assert_eq!(app(&config, "jupyter").port, 9999);
     assert_eq!(config.apps.len(), 1);
 }

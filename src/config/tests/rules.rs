@@ -247,6 +247,27 @@ fn workspaces() {
         ("[engine]\ntimeout = \"0s\"", "from 1s to 10m"),
         ("[idle]\ntimeout = \"0s\"", "idle.timeout"),
         ("[idle]\ntimeout = 30", "such as \"30m\", not 30"),
+        ("[idle]\nholds = []", "must name a clock"),
+        (
+            "[idle]\nholds = [\"inputs\"]",
+            "\"connected\", \"input\", \"busy\"",
+        ),
+        ("[idle]\nbusy_cpu = 0", "from 0.001 to 512"),
+        ("[idle]\nmax_age = \"soon\"", "idle.max_age"),
+        ("[apps.jupyter]\nidle_holds = 3", "apps.jupyter.idle_holds"),
+        ("[apps.jupyter]\ninput = [\"GET\"]", "a method and a path"),
+        (
+            "[apps.jupyter]\nnot_input = [\"get /a\"]",
+            "a method and a path",
+        ),
+        (
+            "[apps.jupyter]\nbusy_field = \"busy\"",
+            "a field and its value",
+        ),
+        (
+            "[apps.codespace]\nbusy_path = \"/busy\"",
+            "must be set together",
+        ),
         ("[limits]\nconnections = 0", "a whole number"),
         ("[limits]\nconnections_per_address = -1", "a whole number"),
         ("[log]\nformat = \"xml\"", "\"pretty\", \"json\""),

@@ -125,12 +125,19 @@ impl List {
             let record = self.records.get(&what);
             record.is_some_and(|record| record.cut.hits(claims.issued))
         };
-        let token = claims.token.clone().map(Revocation::Token);
-        self.floor.hits(claims.issued)
-            || old(Revocation::User(claims.user.clone()))
+        old(Revocation::User(claims.user.clone()))
             || old(Revocation::Session(claims.session.clone()))
-            // Its id is its own, whenever it was issued.
-            || token.is_some_and(|token| self.records.contains_key(&token))
+            || self.hits_token(claims.token.as_deref(), claims.issued)
+    }
+
+    /// Whether a token of this id, issued then, is revoked by it, whoever's it is.
+    pub fn hits_token(&self, id: Option<&str>, issued: Issued) -> bool {
+        // Its id is its own, whenever it was issued.
+        let known = |id: &str| {
+            let token = Revocation::Token(id.to_owned());
+            self.records.contains_key(&token)
+        };
+        self.floor.hits(issued) || id.is_some_and(known)
     }
 
     /// Adds one; see [`super::Revocations::add`].

@@ -21,9 +21,12 @@ pub use self::{
 };
 use self::{
     file::RevokedFile,
-    list::{List, millis},
+    list::{Cut, List, millis},
 };
-use super::claims::Claims;
+use super::{
+    claims::{Claims, Issued},
+    cookie::has_cookie_key,
+};
 use crate::names::Username;
 
 /// What was revoked. Asked once for each new token, not for each request.
@@ -52,9 +55,21 @@ impl Revocations {
         let list = if let Some(list) = file.read()? {
             list
         } else {
-            // Numbers go on above those of a file that was lost.
+            // Numbers go on above those of a file that was lost. What it held is known no more:
+            // where cookies were given out before, everything from before is refused.
+            let now = millis(SystemTime::now());
+            let floor = if has_cookie_key(state_dir) {
+                tracing::warn!("the list of revocations is gone: all sessions from before end");
+                Cut {
+                    number: now,
+                    before: now,
+                }
+            } else {
+                Cut::default()
+            };
             let list = List {
-                number: millis(SystemTime::now()),
+                number: now,
+                floor,
                 ..List::default()
             };
             file.write(|| list.clone())?;
@@ -74,6 +89,11 @@ impl Revocations {
     /// Whether a session or token with these claims is revoked.
     pub(super) fn hits(&self, claims: &Claims) -> bool {
         self.list().hits(claims)
+    }
+
+    /// Whether a token of this id, issued then, is revoked by it, whoever's it is.
+    pub(super) fn hits_token(&self, id: &str, issued: Issued) -> bool {
+        self.list().hits_token(Some(id), issued)
     }
 
     /// Adds one; it counts at once. `latest` is the latest time of issue, in milliseconds, among

@@ -57,6 +57,21 @@ fn session(id: &str) -> Revocation {
 }
 
 #[test]
+fn where_cookies_were_given_out_a_list_that_is_lost_ends_them_all() {
+    let folder = Folder::new();
+    let fresh = Revocations::load(&folder.0).unwrap();
+    let cookie = Issued::After(fresh.number());
+    assert!(!fresh.hits(&claims("alice", "s", cookie)), "a new place");
+    fs::write(folder.0.join("cookie.key"), [7; 32]).unwrap();
+    fs::remove_file(folder.file()).unwrap();
+    std::thread::sleep(Duration::from_millis(2));
+    let lost = Revocations::load(&folder.0).unwrap();
+    assert!(lost.hits(&claims("alice", "s", cookie)));
+    let again = Issued::After(lost.number());
+    assert!(!lost.hits(&claims("alice", "s", again)), "a new login");
+}
+
+#[test]
 fn what_was_revoked_survives_a_restart() {
     let folder = Folder::new();
     let now = SystemTime::now();

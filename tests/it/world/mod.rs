@@ -21,6 +21,7 @@ pub mod client;
 pub mod config;
 pub mod docker;
 pub mod keys;
+pub mod nginx;
 pub mod person;
 pub mod raw;
 pub mod site;
@@ -144,6 +145,15 @@ impl World {
 
     /// Runs `vestibule serve` and waits until it answers.
     pub async fn launch(&self) {
+        self.launch_until(200).await;
+    }
+
+    /// The same where everybody who comes is refused.
+    pub async fn launch_refusing(&self) {
+        self.launch_until(403).await;
+    }
+
+    async fn launch_until(&self, status: u16) {
         let log = File::options()
             .create(true)
             .append(true)
@@ -164,7 +174,7 @@ impl World {
             self.get("/_vestibule/healthz")
                 .try_send()
                 .await
-                .is_ok_and(|answer| answer.status == 200)
+                .is_ok_and(|answer| answer.status == status)
         })
         .await;
     }
@@ -175,6 +185,8 @@ impl World {
         command
             .stdin(Stdio::null())
             .env_remove("RUST_LOG")
+            // This machine trusts the world's certificate.
+            .env("SSL_CERT_FILE", self.dir.join("cert.pem"))
             .current_dir(&self.dir);
         command
     }

@@ -24,6 +24,7 @@ impl World {
                 .current_dir(&folder)
                 .env("VESTIBULE_URL", &self.origin)
                 .env("VESTIBULE_KEY_FILE", self.dir.join("shared.key"))
+                .env("VESTIBULE_CA_FILE", self.dir.join("cert.pem"))
                 .env("DJANGO_DB", self.dir.join("django/db.sqlite3"))
                 .env("PYTHONDONTWRITEBYTECODE", "1")
                 .stdin(Stdio::null());

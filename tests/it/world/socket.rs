@@ -2,7 +2,11 @@
 
 use std::{fmt::Write as _, time::Duration};
 
-use http::{HeaderName, HeaderValue, Response, StatusCode};
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::Empty;
+use hyper::{client::conn::http2, ext::Protocol, upgrade::Upgraded};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -10,17 +14,43 @@ use tokio::{
 use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::{
     WebSocketStream, client_async,
-    tungstenite::{Error, client::IntoClientRequest as _},
+    tungstenite::{Error, client::IntoClientRequest as _, protocol::Role},
 };
 
 use super::{World, within};
 
 /// A socket to Vestibule.
 pub type Socket = WebSocketStream<TlsStream<TcpStream>>;
+/// A socket to Vestibule over HTTP/2.
+pub type SocketH2 = WebSocketStream<TokioIo<Upgraded>>;
 /// An open socket and the answer that opened it.
 pub type Open = (Socket, Response<()>);
 
 impl World {
+    /// Opens a socket over HTTP/2 (RFC 8441) with these header fields.
+    pub async fn socket_h2(&self, path: &str, fields: &[(&str, &str)]) -> SocketH2 {
+        let io = TokioIo::new(self.connect(b"h2").await.unwrap());
+        let (mut sender, connection) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
+        tokio::spawn(connection);
+        let authority = self.authority();
+        let request = |path: &str| Request::builder().uri(format!("https://{authority}{path}"));
+        // With the first answer, it is known what the server can do.
+        let first = request("/_vestibule/healthz").body(Empty::<Bytes>::new());
+        sender.send_request(first.unwrap()).await.unwrap();
+        let mut open = request(path)
+            .method(Method::CONNECT)
+            .extension(Protocol::from_static("websocket"))
+            .header("sec-websocket-version", "13");
+        for (name, value) in fields {
+            open = open.header(*name, *value);
+        }
+        let answer = sender.send_request(open.body(Empty::new()).unwrap());
+        let answer = answer.await.unwrap();
+        assert_eq!(answer.status(), 200);
+        let stream = TokioIo::new(hyper::upgrade::on(answer).await.unwrap());
+        WebSocketStream::from_raw_socket(stream, Role::Client, None).await
+    }
+
     /// Opens a socket with these header fields; or says how it was refused.
     pub async fn socket(&self, path: &str, fields: &[(&str, &str)]) -> Result<Open, StatusCode> {
         let url = format!("wss://{}{path}", self.authority());
