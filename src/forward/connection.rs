@@ -5,6 +5,7 @@
 //! channels, and keeps a second map of the head.
 
 use std::{
+    future::poll_fn,
     io,
     net::SocketAddr,
     pin::Pin,
@@ -27,7 +28,7 @@ use tokio_util::io::poll_read_buf;
 
 use super::{
     AnswerError, ForwardError,
-    answer::{self, Head},
+    answer::{self, Head, Length},
     upload::{Upload, UploadError},
 };
 
@@ -40,6 +41,8 @@ const MOST_INTERIM: usize = 100;
 /// How much is read at once: most answers whole, or a large body in few calls.
 const SMALL_READ: usize = 4 * 1024;
 const LARGE_READ: usize = 128 * 1024;
+/// Up to which length in bytes a body is worth a moment's wait, to go with its head.
+const SHORT: u64 = 4 * 1024;
 
 /// A connection to an app.
 pub struct Connection {
@@ -103,7 +106,7 @@ impl Connection {
             return Err(Failure::Unsent);
         }
         let (mut seen, mut interim) = (0, 0);
-        std::future::poll_fn(|cx| {
+        poll_fn(|cx| {
             if let (Some(body), Some(write)) = (upload.as_mut(), self.write.as_mut()) {
                 match body.poll(cx, write) {
                     Poll::Pending => {}
@@ -140,6 +143,20 @@ impl Connection {
         .await
     }
 
+    /// Lets a short body catch up with its head, if it is about to: many apps write one after the
+    /// other, and what is passed on together costs one packet and one wake-up of the client
+    /// less. Waits for no more than the thread's next look at its sockets.
+    pub async fn gather(&mut self, length: &Length) {
+        if let Length::Exact(length) = *length
+            && length <= SHORT
+            && length > self.buffer.len() as u64
+        {
+            tokio::task::yield_now().await;
+            // Whatever went wrong goes wrong again for the body.
+            poll_fn(|cx| Poll::Ready(drop(self.poll_fill(cx, false)))).await;
+        }
+    }
+
     /// The way to the app, for the rest of a body: this connection serves no other request.
     pub fn take_write(&mut self) -> Option<OwnedWriteHalf> {
         self.write.take()
@@ -147,7 +164,7 @@ impl Connection {
 
     async fn send(&mut self, head: &[u8]) -> io::Result<()> {
         let mut left = head;
-        std::future::poll_fn(|cx| {
+        poll_fn(|cx| {
             while !left.is_empty() {
                 let Some(write) = &mut self.write else {
                     return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));

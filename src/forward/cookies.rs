@@ -95,7 +95,7 @@ pub fn write(
             let plain = |text: &str| {
                 let bytes = text.bytes();
                 bytes.fold(true, |plain, byte| {
-                    plain & (byte == b'\t' || (byte >= b' ' && byte != 0x7f))
+                    plain & matches!(byte, b'\t' | b' '..=b'~' | 0x80..)
                 })
             };
             if !(plain(name) && plain(value)) {

@@ -144,6 +144,7 @@ impl Pool {
         if parts.status == StatusCode::SWITCHING_PROTOCOLS {
             return Err(ForwardError::Upgrade("the app switched protocols unasked"));
         }
+        connection.gather(&length).await;
         response::clean(&mut parts, &to.response);
         let home = keep.then(|| Home {
             pool: self.clone(),

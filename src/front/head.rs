@@ -108,18 +108,18 @@ pub fn host(head: &Parts) -> String {
 /// start is what they expect (Fetch Metadata; `Accept` for browsers without it). A socket, a
 /// poll, a frame, a prefetch is none.
 pub fn is_navigation(head: &Parts) -> bool {
-    if head.method != Method::GET
-        || is_prefetch(&head.headers)
-        || head.headers.contains_key(header::UPGRADE)
-    {
+    let headers = &head.headers;
+    if head.method != Method::GET || headers.contains_key(header::UPGRADE) {
         return false;
     }
-    match head.headers.get(&SEC_FETCH_MODE) {
+    match headers.get(&SEC_FETCH_MODE) {
         Some(mode) => {
-            let dest = head.headers.get(&SEC_FETCH_DEST);
-            mode == "navigate" && dest.is_none_or(|dest| dest == "document")
+            let dest = headers.get(&SEC_FETCH_DEST);
+            mode == "navigate"
+                && dest.is_none_or(|dest| dest == "document")
+                && !is_prefetch(headers)
         }
-        None => accepts_html(&head.headers),
+        None => accepts_html(headers),
     }
 }
 
@@ -133,13 +133,10 @@ fn is_prefetch(headers: &HeaderMap) -> bool {
 
 /// Whether an answer may be a page for a person.
 pub fn accepts_html(headers: &HeaderMap) -> bool {
-    if is_prefetch(headers) {
-        return false;
-    }
     let accept = headers
         .get(header::ACCEPT)
         .and_then(|value| value.to_str().ok());
-    accept.is_some_and(|value| value.contains("text/html"))
+    accept.is_some_and(|value| value.contains("text/html")) && !is_prefetch(headers)
 }
 
 /// Whether the request opens a WebSocket, by HTTP/1.1 (RFC 6455) or HTTP/2 (RFC 8441).
