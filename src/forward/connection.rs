@@ -153,7 +153,11 @@ impl Connection {
         {
             tokio::task::yield_now().await;
             // Whatever went wrong goes wrong again for the body.
-            poll_fn(|cx| Poll::Ready(drop(self.poll_fill(cx, false)))).await;
+            poll_fn(|cx| {
+                let _ = self.poll_fill(cx, false);
+                Poll::Ready(())
+            })
+            .await;
         }
     }
 

@@ -23,6 +23,8 @@ struct Inner<S> {
     waiting: Vec<u8>,
     /// How much of it was sent.
     sent: usize,
+    /// How much waited last time.
+    usual: usize,
     /// Whether the stream may hold something back.
     dirty: bool,
 }
@@ -34,6 +36,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Gathered<S> {
             stream,
             waiting: Vec::new(),
             sent: 0,
+            usual: 0,
             dirty: false,
         }));
         (Self(Rc::clone(&inner)), Self(inner))
@@ -65,9 +68,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
             self.sent += written;
             self.dirty = true;
         }
-        self.sent = 0;
-        // An idle connection holds no memory for it.
-        self.waiting = Vec::new();
+        if self.sent > 0 {
+            // An idle connection holds no memory for it.
+            (self.usual, self.sent, self.waiting) = (self.sent, 0, Vec::new());
+        }
         Poll::Ready(Ok(()))
     }
 }
@@ -101,6 +105,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Gathered<S> {
             ready!(inner.poll_waiting(cx))?;
         }
         let before = inner.waiting.len();
+        if before == 0 {
+            let usual = inner.usual;
+            inner.waiting.reserve(usual);
+        }
         for slice in slices {
             inner.waiting.extend_from_slice(slice);
         }

@@ -249,10 +249,11 @@ async fn http2<H: Handler>(
     let shared = Rc::new((Rc::clone(&service.handler), H::Connection::default()));
     let answer = service_fn(move |request| {
         let shared = Rc::clone(&shared);
-        async move {
+        // Boxed, since hyper and tokio move a stream's future about.
+        Box::pin(async move {
             let (handler, known) = &*shared;
             Ok::<_, Infallible>(handler.handle(peer, known, request).await)
-        }
+        })
     });
     let (stream, sender) = Gathered::new(stream);
     let connection = conn::http2::Builder::new(ThisThread)
