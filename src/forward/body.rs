@@ -20,9 +20,6 @@ use super::{
     fields::allowed_trailer,
 };
 
-/// From how many bytes on a body is read in large pieces.
-const LARGE: u64 = 16 * 1024;
-
 /// A body broke off.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
@@ -168,7 +165,7 @@ impl Download {
             let Some((connection, _)) = &mut self.lease else {
                 return Poll::Ready(None);
             };
-            let large = match &mut self.left {
+            let left = match &mut self.left {
                 Left::Exact(left) => {
                     if connection.buffer.has_remaining() {
                         let there = connection.buffer.len();
@@ -180,7 +177,7 @@ impl Download {
                         }
                         return Poll::Ready(Some(Ok(Frame::data(data))));
                     }
-                    *left > LARGE
+                    *left
                 }
                 Left::Chunked(chunks) => match chunks.next(&mut connection.buffer) {
                     Ok(Step::Data(data)) => return Poll::Ready(Some(Ok(Frame::data(data)))),
@@ -192,7 +189,10 @@ impl Download {
                         self.release();
                         return Poll::Ready(None);
                     }
-                    Ok(Step::More) => matches!(chunks, Chunks::Data(left) if *left > LARGE),
+                    Ok(Step::More) => match chunks {
+                        Chunks::Data(left) => *left,
+                        _ => 0,
+                    },
                     Err(error) => return self.broken(error),
                 },
                 Left::UntilClose => {
@@ -200,10 +200,10 @@ impl Download {
                         let data = connection.buffer.split().freeze();
                         return Poll::Ready(Some(Ok(Frame::data(data))));
                     }
-                    true
+                    u64::MAX
                 }
             };
-            match connection.poll_fill(cx, large) {
+            match connection.poll_fill(cx, left) {
                 Poll::Ready(Ok(0)) if matches!(self.left, Left::UntilClose) => {
                     self.lease = None;
                     return Poll::Ready(None);

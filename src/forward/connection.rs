@@ -38,9 +38,9 @@ const CONNECT: Duration = Duration::from_secs(5);
 const KEEP_ALIVE: Duration = Duration::from_mins(1);
 /// Most interim answers to one request.
 const MOST_INTERIM: usize = 100;
-/// How much is read at once: most answers whole, or a large body in few calls.
+/// How much is read at once, at least and at most: most answers whole, a large body in few calls.
 const SMALL_READ: usize = 4 * 1024;
-const LARGE_READ: usize = 128 * 1024;
+const LARGE_READ: usize = 256 * 1024;
 /// Up to which length in bytes a body is worth a moment's wait, to go with its head.
 const SHORT: u64 = 4 * 1024;
 
@@ -154,7 +154,7 @@ impl Connection {
             tokio::task::yield_now().await;
             // Whatever went wrong goes wrong again for the body.
             poll_fn(|cx| {
-                let _ = self.poll_fill(cx, false);
+                let _ = self.poll_fill(cx, length);
                 Poll::Ready(())
             })
             .await;
@@ -195,7 +195,7 @@ impl Connection {
             if let Some(bytes) = answer::take(&mut self.buffer, seen).map_err(broken)? {
                 return Poll::Ready(answer::parse(&bytes, bodiless).map_err(broken));
             }
-            let error = match ready!(self.poll_fill(cx, false)) {
+            let error = match ready!(self.poll_fill(cx, 0)) {
                 Ok(0) => AnswerError::Ended,
                 Ok(_) => continue,
                 Err(error) => AnswerError::Connection(error),
@@ -208,11 +208,11 @@ impl Connection {
         }
     }
 
-    /// Reads more into the buffer; 0 is the end.
-    pub fn poll_fill(&mut self, cx: &mut Context<'_>, large: bool) -> Poll<io::Result<usize>> {
+    /// Reads more into the buffer, where about `left` bytes are to come; 0 is the end.
+    pub fn poll_fill(&mut self, cx: &mut Context<'_>, left: u64) -> Poll<io::Result<usize>> {
         if self.buffer.capacity() - self.buffer.len() < SMALL_READ / 4 {
-            self.buffer
-                .reserve(if large { LARGE_READ } else { SMALL_READ });
+            let left = usize::try_from(left).unwrap_or(LARGE_READ);
+            self.buffer.reserve(left.clamp(SMALL_READ, LARGE_READ));
         }
         poll_read_buf(Pin::new(&mut self.read), cx, &mut self.buffer)
     }

@@ -29,7 +29,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     time::timeout,
 };
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::{TlsAcceptor, rustls::ServerConnection};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{gather::Gathered, witness::Witnessed};
@@ -51,6 +51,9 @@ const STREAMS: u32 = 100;
 /// enough that 100 idle uploads on one connection stay within the connection's window.
 const STREAM_WINDOW: u32 = 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
+/// How much of an answer may be encrypted ahead of what the socket takes, in bytes: a large one is
+/// written in few calls. Only while there is something to write.
+const TLS_BUFFER: usize = 256 * 1024;
 /// Longest sent data may stay unacknowledged before a peer counts as gone.
 const UNACKNOWLEDGED: Duration = Duration::from_mins(1);
 
@@ -201,7 +204,8 @@ async fn serve<H: Handler>(
     let (Door::Https, Some(tls)) = (peer.door, &service.tls) else {
         return http1(stream, peer, place, service).await;
     };
-    let stream = timeout(HANDSHAKE, tls.accept(stream)).await??;
+    let large = |tls: &mut ServerConnection| tls.set_buffer_limit(Some(TLS_BUFFER));
+    let stream = timeout(HANDSHAKE, tls.accept_with(stream, large)).await??;
     if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
         let served = http2(stream, peer, service).await;
         drop(place);
