@@ -36,14 +36,16 @@ class Engine:
         user = self.containers.get(id)
         if user is None:
             return None
-        labels = {"vestibule.user": user, "vestibule.instance": self.instance}
         return {
             "Id": id,
             "Name": f"/user-{user}",
             "State": {"Status": "running", "Running": True, "StartedAt": STARTED},
-            "Config": {"Labels": labels},
+            "Config": {"Labels": self.labels(user)},
             "NetworkSettings": {"Networks": {"vestibule": {"IPAddress": "127.0.0.1"}}},
         }
+
+    def labels(self, user):
+        return {"vestibule.user": user, "vestibule.instance": self.instance}
 
     def answer(self, path, query):
         """Status and JSON."""
@@ -58,7 +60,9 @@ class Engine:
         if path == "/containers/json":
             wanted = json.loads(query.get("filters", "{}")).get("label", [])
             ours = wanted == [f"vestibule.instance={self.instance}"]
-            return 200, [{"Id": id} for id in self.containers] if ours else []
+            if not ours:
+                return 200, []
+            return 200, [{"Id": id, "Labels": self.labels(user)} for id, user in self.containers.items()]
         if match := re.fullmatch(r"/containers/([^/]+)/json", path):
             found = self.container(match[1])
             return (200, found) if found else (404, {"message": "No such container"})

@@ -24,8 +24,8 @@ use futures_util::{
 };
 
 use super::{
-    Container, ContainerSpec, Engine, EngineError, Event, Network, Run, Usage, cgroup::Accounts,
-    shield,
+    Container, ContainerSpec, Engine, EngineError, Event, Labels, Network, Run, Usage,
+    cgroup::Accounts, shield,
 };
 use crate::{config, metrics};
 
@@ -243,7 +243,7 @@ impl Engine for Docker {
         Ok(())
     }
 
-    async fn list(&self, label: &str, value: &str) -> Result<Vec<Container>, EngineError> {
+    async fn list(&self, label: &str, value: &str) -> Result<Vec<(String, Labels)>, EngineError> {
         let filters = filters(&[("label", format!("{label}={value}"))]);
         let options = ListContainersOptionsBuilder::default()
             .all(true)
@@ -252,12 +252,11 @@ impl Engine for Docker {
         let listed = self
             .within(0, self.api.list_containers(Some(options)))
             .await?;
-        let mut containers = Vec::with_capacity(listed.len());
-        for id in listed.into_iter().filter_map(|summary| summary.id) {
-            // One that went away meanwhile is none.
-            containers.extend(self.inspect(&id).await?);
-        }
-        Ok(containers)
+        let listed = listed.into_iter().filter_map(|summary| {
+            let labels = summary.labels.unwrap_or_default().into_iter().collect();
+            Some((summary.id?, labels))
+        });
+        Ok(listed.collect())
     }
 
     async fn inspect(&self, name: &str) -> Result<Option<Container>, EngineError> {

@@ -68,13 +68,16 @@ pub enum Run {
     Stopped,
 }
 
+/// What a container was labelled with.
+pub type Labels = BTreeMap<String, String>;
+
 /// A container as the engine sees it.
 #[derive(Clone, Debug)]
 pub struct Container {
     /// The engine's id of it.
     pub id: String,
     /// Its labels.
-    pub labels: BTreeMap<String, String>,
+    pub labels: Labels,
     /// What it is doing.
     pub run: Run,
     /// Its address on the workspace network while it runs.
@@ -93,7 +96,7 @@ pub struct ContainerSpec {
     /// Image id or reference.
     pub image: String,
     /// Its labels.
-    pub labels: BTreeMap<String, String>,
+    pub labels: Labels,
     /// `NAME=value`.
     pub env: Vec<String>,
     /// Mounts as `source`, `target`, read-only.
@@ -163,8 +166,9 @@ pub trait Engine: Send + Sync + 'static {
     /// Keeps containers of a network from link-local addresses: at 169.254.169.254 clouds hand
     /// out credentials of the machine itself.
     async fn shield(&self, network: &str) -> Result<(), EngineError>;
-    /// Every container with this label value, whatever it does.
-    async fn list(&self, label: &str, value: &str) -> Result<Vec<Container>, EngineError>;
+    /// Every container with this label value, whatever it does: its id and labels. One call,
+    /// however many there are.
+    async fn list(&self, label: &str, value: &str) -> Result<Vec<(String, Labels)>, EngineError>;
     /// The container of this name or id, if there is one.
     async fn inspect(&self, name: &str) -> Result<Option<Container>, EngineError>;
     /// Makes a container and returns its id.

@@ -2,7 +2,7 @@
 //! looked at again whenever those may have been missed.
 
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -18,7 +18,7 @@ use super::{
     upstream::Upstream,
 };
 use crate::{
-    engine::{Container, EngineError, Event},
+    engine::{Container, EngineError, Event, Labels},
     names::{ContainerName, Username},
 };
 
@@ -86,7 +86,7 @@ impl Workspaces {
             Event::Container { id } => {
                 let this = self.clone();
                 tokio::spawn(async move {
-                    if let Err(error) = this.look_at(&id).await {
+                    if let Err(error) = this.look_at_id(&id).await {
                         tracing::warn!(%error, container.id = id, "could not look at a container");
                     }
                 });
@@ -123,23 +123,35 @@ impl Workspaces {
             .engine
             .list(INSTANCE_LABEL, &self.0.instance.id)
             .await?;
-        let mut ids: BTreeSet<String> = listed.into_iter().map(|seen| seen.id).collect();
-        ids.extend(self.0.by_id.iter().map(|known| known.key().clone()));
-        let looks = stream::iter(ids).map(async |id| self.look_at(&id).await);
+        let listed = listed
+            .into_iter()
+            .filter_map(|(id, labels)| Some((id, owner(&labels)?)));
+        let known = self.0.by_id.iter();
+        let known = known.map(|known| (known.key().clone(), known.value().clone()));
+        let all: BTreeMap<String, Username> = known.chain(listed).collect();
+        let looks = stream::iter(all).map(async |(id, user)| self.look_at(&id, &user).await);
         let looked: Vec<_> = looks.buffer_unordered(LOOKS).collect().await;
         looked.into_iter().collect()
     }
 
-    /// Takes in what became of a container, once no change to it is under way.
-    async fn look_at(&self, id: &str) -> Result<(), EngineError> {
-        let user = match self.of_container(id) {
-            Some(workspace) => workspace.user.clone(),
-            None => match self.0.engine.inspect(id).await?.as_ref().and_then(owner) {
-                Some(user) => user,
-                None => return Ok(()),
-            },
+    /// Takes in what became of a container that an event told of.
+    async fn look_at_id(&self, id: &str) -> Result<(), EngineError> {
+        let known = self.0.by_id.get(id).map(|known| known.value().clone());
+        let user = if known.is_some() {
+            known
+        } else {
+            let seen = self.0.engine.inspect(id).await?;
+            seen.and_then(|seen| owner(&seen.labels))
         };
-        let workspace = self.workspace(&user);
+        match user {
+            Some(user) => self.look_at(id, &user).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Takes in what became of a user's container, once no change to it is under way.
+    async fn look_at(&self, id: &str, user: &Username) -> Result<(), EngineError> {
+        let workspace = self.workspace(user);
         let _change = workspace.change.lock().await;
         let ran = matches!(&workspace.read().life, Life::Running(live) if *live.id == *id);
         let seen = self.0.engine.inspect(id).await?;
@@ -148,9 +160,10 @@ impl Workspaces {
             let now = self
                 .0
                 .engine
-                .inspect(ContainerName::of(&user).as_str())
+                .inspect(ContainerName::of(user).as_str())
                 .await?;
-            let ours = now.filter(|now| owner(now).as_ref() == Some(&user) && self.is_ours(now));
+            let ours =
+                now.filter(|now| owner(&now.labels).as_ref() == Some(user) && self.is_ours(now));
             if self.learn(&workspace, ours.as_ref()).is_none() && ran {
                 self.stopped(
                     &workspace,
@@ -236,8 +249,8 @@ impl Workspaces {
 }
 
 /// Whose container it says it is.
-fn owner(seen: &Container) -> Option<Username> {
-    seen.labels
+fn owner(labels: &Labels) -> Option<Username> {
+    labels
         .get(USER_LABEL)
         .and_then(|user| Username::parse(user).ok())
 }

@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use crate::{
-    engine::{Container, ContainerSpec, Engine, EngineError, Event, Network, Run, Usage},
+    engine::{Container, ContainerSpec, Engine, EngineError, Event, Labels, Network, Run, Usage},
     workspace::spec::{INSTANCE_LABEL, USER_LABEL},
 };
 
@@ -146,12 +146,12 @@ impl Engine for Made {
         self.call().await.map(drop)
     }
 
-    async fn list(&self, label: &str, value: &str) -> Result<Vec<Container>, EngineError> {
+    async fn list(&self, label: &str, value: &str) -> Result<Vec<(String, Labels)>, EngineError> {
         let all = self.call().await?;
         let fit = all.values().map(|one| &one.seen);
         Ok(fit
             .filter(|seen| seen.labels[label] == value)
-            .cloned()
+            .map(|seen| (seen.id.clone(), seen.labels.clone()))
             .collect())
     }
 
