@@ -1,6 +1,7 @@
 //! The client's body on its way to the app.
 
 use std::{
+    collections::VecDeque,
     io::{self, IoSlice, Write as _},
     pin::Pin,
     task::{Context, Poll, ready},
@@ -27,14 +28,19 @@ use super::{
 const LEAVE: Duration = Duration::from_secs(1);
 /// How long a client is listened to whose body nobody wants.
 const LINGER: Duration = Duration::from_secs(5);
+/// How much is written at once, in bytes and in pieces: over HTTP/2 a body comes in frames of
+/// 16 KiB, and each would be a system call of its own.
+const MOST_BYTES: usize = 256 * 1024;
+const MOST_PIECES: usize = 64;
 
 /// The client's body on its way to the app.
 pub struct Upload {
     /// Gone once it was read to its end.
     incoming: Option<Incoming>,
     framing: Framing,
-    /// What is being written: before a piece, the piece, and behind it.
-    pieces: [Bytes; 3],
+    /// What is to be written, and how much that is in bytes.
+    waiting: VecDeque<Bytes>,
+    size: usize,
     /// How long the app's leave is still waited for.
     patience: Option<Pin<Box<Sleep>>>,
     /// Whether the client must be listened to although nobody wants the rest.
@@ -66,7 +72,8 @@ impl Upload {
         Self {
             incoming: Some(incoming),
             framing,
-            pieces: Default::default(),
+            waiting: VecDeque::new(),
+            size: 0,
             patience: asks.then(|| Box::pin(sleep(LEAVE))),
             linger,
             ours: ours.map(|(name, _)| name.clone()).collect(),
@@ -92,18 +99,28 @@ impl Upload {
             self.patience = None;
         }
         loop {
-            ready!(self.poll_write(cx, write)).map_err(|_| UploadError::App)?;
-            let Some(incoming) = &mut self.incoming else {
-                return Poll::Ready(Ok(()));
-            };
-            match ready!(Pin::new(incoming).poll_frame(cx)) {
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) => self.load(data)?,
-                    Err(frame) => self.end(frame.trailers_ref())?,
-                },
-                Some(Err(_)) => return Poll::Ready(Err(UploadError::Client)),
-                None => self.end(None)?,
+            while self.size < MOST_BYTES
+                && self.waiting.len() < MOST_PIECES
+                && let Some(incoming) = &mut self.incoming
+            {
+                match Pin::new(incoming).poll_frame(cx) {
+                    Poll::Pending => break,
+                    Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                        Ok(data) => self.load(data)?,
+                        Err(frame) => self.end(frame.trailers_ref())?,
+                    },
+                    Poll::Ready(Some(Err(_))) => return Poll::Ready(Err(UploadError::Client)),
+                    Poll::Ready(None) => self.end(None)?,
+                }
             }
+            if self.waiting.is_empty() {
+                return if self.incoming.is_none() {
+                    Poll::Ready(Ok(()))
+                } else {
+                    Poll::Pending
+                };
+            }
+            ready!(self.poll_write(cx, write)).map_err(|_| UploadError::App)?;
         }
     }
 
@@ -112,19 +129,37 @@ impl Upload {
         cx: &mut Context<'_>,
         write: &mut OwnedWriteHalf,
     ) -> Poll<io::Result<()>> {
-        while self.pieces.iter().any(|piece| !piece.is_empty()) {
-            let slices = [0, 1, 2].map(|number| IoSlice::new(&self.pieces[number]));
+        while !self.waiting.is_empty() {
+            let slices: Vec<_> = self
+                .waiting
+                .iter()
+                .map(|piece| IoSlice::new(piece))
+                .collect();
             let mut written = ready!(Pin::new(&mut *write).poll_write_vectored(cx, &slices))?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            for piece in &mut self.pieces {
+            self.size -= written;
+            while let Some(piece) = self.waiting.front_mut() {
                 let step = written.min(piece.len());
                 piece.advance(step);
+                if !piece.is_empty() {
+                    break;
+                }
                 written -= step;
+                self.waiting.pop_front();
             }
         }
         Poll::Ready(Ok(()))
+    }
+
+    fn push(&mut self, piece: impl Into<Bytes>) {
+        let piece = piece.into();
+        // An empty one would look like a connection that takes nothing.
+        if !piece.is_empty() {
+            self.size += piece.len();
+            self.waiting.push_back(piece);
+        }
     }
 
     /// The next piece of the body, framed.
@@ -140,13 +175,14 @@ impl Upload {
             Framing::Length(left) => {
                 let length = data.len() as u64;
                 *left = left.checked_sub(length).ok_or(UploadError::Client)?;
-                self.pieces[1] = data;
+                self.push(data);
             }
             // An empty chunk would be the last.
             Framing::Chunked if data.is_empty() => {}
             Framing::Chunked => {
-                let size = format!("{:x}\r\n", data.len());
-                self.pieces = [size.into(), data, Bytes::from_static(b"\r\n")];
+                self.push(format!("{:x}\r\n", data.len()));
+                self.push(data);
+                self.push(&b"\r\n"[..]);
             }
         }
         Ok(())
@@ -180,7 +216,7 @@ impl Upload {
                     end.extend_from_slice(b"\r\n");
                 }
                 end.extend_from_slice(b"\r\n");
-                self.pieces[0] = end.into();
+                self.push(end);
             }
         }
         Ok(())
