@@ -31,6 +31,15 @@ pub enum Route {
     Keep,
     /// `/_vestibule/live`: the home page's changes, as server-sent events.
     Live,
+    /// `/_vestibule/ssh/<code>`: a terminal that asks to be let in.
+    Ssh(String),
+    /// `/_vestibule/ssh/<code>/allow` and `.../deny`: the buttons of that page.
+    SshAnswer {
+        /// Which terminal.
+        code: String,
+        /// Whether it may come in.
+        allow: bool,
+    },
     /// `/_vestibule/progress/<app>/<user>/`: a start, as server-sent events.
     Progress(Target),
     /// `/<app>/<user>/...`: an app in a workspace.
@@ -108,12 +117,31 @@ fn own_route(own: &str, known: impl Fn(&str) -> Option<AppName>) -> Result<Route
                 Route::Api(format!("/{call}"))
             } else if let Some(name) = own.strip_prefix("assets/") {
                 Route::Asset(name.to_owned())
+            } else if let Some(code) = own.strip_prefix("ssh/") {
+                ssh(code)?
             } else if let Some(of) = own.strip_prefix("progress/") {
                 Route::Progress(target(of, known)?.0)
             } else {
                 return Err(RouteError::NotFound);
             }
         }
+    })
+}
+
+fn ssh(rest: &str) -> Result<Route, RouteError> {
+    let (code, verb) = match rest.split_once('/') {
+        Some((code, verb)) => (code, Some(verb)),
+        None => (rest, None),
+    };
+    if code.is_empty() || !code.bytes().all(|c| c.is_ascii_alphanumeric()) {
+        return Err(RouteError::NotFound);
+    }
+    let code = code.to_ascii_uppercase();
+    Ok(match verb {
+        None => Route::Ssh(code),
+        Some("allow") => Route::SshAnswer { code, allow: true },
+        Some("deny") => Route::SshAnswer { code, allow: false },
+        Some(_) => return Err(RouteError::NotFound),
     })
 }
 
@@ -236,6 +264,14 @@ mod tests {
             ("/", Route::Home),
             ("/_vestibule/healthz", Route::Health),
             ("/_vestibule/callback", Route::Callback),
+            ("/_vestibule/ssh/abc2", Route::Ssh("ABC2".into())),
+            (
+                "/_vestibule/ssh/ABC2/deny",
+                Route::SshAnswer {
+                    code: "ABC2".into(),
+                    allow: false,
+                },
+            ),
             (
                 "/_vestibule/api/v1/workspaces/a%40b",
                 Route::Api("/v1/workspaces/a%40b".into()),

@@ -26,12 +26,16 @@ use crate::{
     reaper,
     scrape::{self, Scrape},
     session::{KeyError, Revocations, RevocationsError, Sessions, StateError},
+    ssh::{HostKeyError, Ssh},
     symptoms::Symptoms,
     workspace::{Instance, InstanceError, OpenError, Workspaces},
 };
 
 /// How long requests may take to end once we were told to stop.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// The same for SSH: what is left is then told why it ends, within [`GRACE`].
+const SSH_GRACE: Duration = Duration::from_secs(7);
 
 /// Vestibule can't start.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +87,9 @@ pub enum ServeError {
     /// Our identity towards the engine can't be used.
     #[error(transparent)]
     Instance(#[from] InstanceError),
+    /// Our own SSH key can't be used.
+    #[error(transparent)]
+    HostKey(#[from] HostKeyError),
     /// The engine can't be reached.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -136,6 +143,7 @@ async fn run_with(config: Config) -> Result<(), ServeError> {
         source,
     })?;
     let bound = bind(&config)?;
+    let ssh_bound = bind_ssh(&config)?;
     let scraped = config.metrics.listen.iter().map(|addr| {
         let listen = |source| ServeError::Listen {
             addr: *addr,
@@ -160,11 +168,13 @@ async fn run_with(config: Config) -> Result<(), ServeError> {
         config,
         sessions,
         workspaces,
+        approvals: Arc::default(),
         api,
         symptoms,
         metrics,
         stop: stop.clone(),
     });
+    serve_ssh(&shared, ssh_bound, &tasks)?;
     be_scraped(scraped, &shared, &tasks, &stop);
     let (sessions, until) = (Arc::clone(&shared.sessions), stop.clone());
     tasks.spawn(async move { sessions.run(until).await });
@@ -181,14 +191,7 @@ async fn run_with(config: Config) -> Result<(), ServeError> {
         "serving"
     );
 
-    let (mut term, mut int) = (
-        signal(SignalKind::terminate())?,
-        signal(SignalKind::interrupt())?,
-    );
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
-    }
+    told_to_stop().await?;
     tracing::info!(
         "stopping: no new connections, {} s for what is under way",
         GRACE.as_secs()
@@ -208,6 +211,45 @@ async fn run_with(config: Config) -> Result<(), ServeError> {
     let _ = timeout(GRACE, tasks.wait()).await;
     // Best effort: a stale socket is replaced at the next start anyway.
     let _ = std::fs::remove_file(socket);
+    Ok(())
+}
+
+/// Waits for SIGTERM or SIGINT.
+async fn told_to_stop() -> io::Result<()> {
+    let (mut term, mut int) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+    Ok(())
+}
+
+/// Opens the second door, if there is one.
+fn serve_ssh(
+    shared: &Shared,
+    listeners: Vec<std::net::TcpListener>,
+    tasks: &TaskTracker,
+) -> Result<(), ServeError> {
+    if listeners.is_empty() {
+        return Ok(());
+    }
+    let ssh = Ssh::new(
+        &shared.config,
+        Arc::clone(&shared.sessions),
+        shared.workspaces.clone(),
+        Arc::clone(&shared.approvals),
+    )?;
+    for listener in listeners {
+        let serve = Arc::clone(&ssh).serve(listener, shared.stop.clone(), SSH_GRACE);
+        tasks.spawn(async move {
+            if let Err(error) = serve.await {
+                tracing::error!(%error, "an SSH listener failed");
+            }
+        });
+    }
     Ok(())
 }
 
@@ -306,6 +348,22 @@ fn bind(config: &Config) -> Result<Vec<Vec<Bound>>, ServeError> {
         }
     }
     Ok(threads)
+}
+
+/// Binds the SSH listeners.
+fn bind_ssh(config: &Config) -> Result<Vec<std::net::TcpListener>, ServeError> {
+    let bind = |addr: &SocketAddr| {
+        let listen = |source| ServeError::Listen {
+            addr: *addr,
+            source,
+        };
+        let listener = std::net::TcpListener::bind(addr).map_err(listen)?;
+        listener.set_nonblocking(true).map_err(listen)?;
+        let addr = listener.local_addr().map_err(listen)?;
+        tracing::info!(%addr, door = "Ssh", "listening");
+        Ok(listener)
+    };
+    config.ssh.listen.iter().map(bind).collect()
 }
 
 /// Makes the state directory, readable by its owner alone.

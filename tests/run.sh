@@ -33,7 +33,7 @@ django() (
     PYTHONDONTWRITEBYTECODE=1 ../../target/test-venv/bin/python manage.py test
 )
 
-step 'set-up' tests/setup.sh engine image django browser nginx prometheus deny
+step 'set-up' tests/setup.sh engine image django browser nginx prometheus ssh deny
 step 'lint' make --no-print-directory lint
 step 'workspace image' workspace-image/check.sh vestibule-workspace:slim
 step 'Django example' django

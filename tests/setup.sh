@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # setup.sh PART...: installs and starts what the demo and the tests need and this machine has
 # not. Says what it does, asks nothing, and has nothing to do the second time.
-# Parts: engine, image, django, browser, nginx, prometheus, deny, peers.
+# Parts: engine, image, django, browser, nginx, prometheus, ssh, deny, peers.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -137,6 +137,12 @@ prometheus() {
     )
 }
 
+# What people come in with by SSH: OpenSSH's clients, and tmux as the emulator of a terminal.
+ssh() {
+    packages ssh:openssh-client ssh-agent:openssh-client tmux:tmux
+    environment target/ssh-venv tests/ssh-clients.txt
+}
+
 deny() {
     local version=0.20.2
     if [ "$(target/tools/bin/cargo-deny --version 2> /dev/null)" = "cargo-deny $version" ]; then
@@ -167,7 +173,7 @@ peers() {
 mkdir -p target
 for part in "$@"; do
     case $part in
-        engine | image | django | browser | nginx | prometheus | deny | peers) "$part" ;;
+        engine | image | django | browser | nginx | prometheus | ssh | deny | peers) "$part" ;;
         *) die "there is no part $part" ;;
     esac
 done

@@ -2,7 +2,7 @@
 # demo.sh: the main job on this machine. Installs and starts what is missing, and ends on
 # Ctrl-C what it started. State and files stay in .demo/ for the next time.
 #
-#   DEMO_PORT, DEMO_SITE_PORT   other ports than 8443 and 8000
+#   DEMO_PORT, DEMO_SITE_PORT, DEMO_SSH_PORT   other ports than 8443, 8000 and 2200
 #   DEMO_IMAGE=full             the full image (R, Python's libraries) instead of the slim one
 #   DEMO_CHECK=1                log in, open the editor, and end: does the demo work?
 set -euo pipefail
@@ -10,6 +10,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 port=${DEMO_PORT:-8443}
 site_port=${DEMO_SITE_PORT:-8000}
+ssh_port=${DEMO_SSH_PORT:-2200}
 # Slim is there in a few minutes; the full one takes three times as long.
 kind=${DEMO_IMAGE:-slim}
 dir=$PWD/.demo
@@ -55,6 +56,7 @@ answers() {
 }
 
 free "$port" || die "port $port is taken; set DEMO_PORT to another"
+free "$ssh_port" || die "port $ssh_port is taken; set DEMO_SSH_PORT to another"
 free "$site_port" || die "port $site_port is taken; set DEMO_SITE_PORT to another"
 
 VESTIBULE_IMAGE_TARGET=$kind tests/setup.sh engine image django
@@ -99,6 +101,9 @@ keys = [{ algorithm = "HS256", file = "vestibule.key" }]
 image = "vestibule-workspace:$tag"
 data_root = "users"
 network = "vestibule-demo"
+
+[ssh]
+listen = ["127.0.0.1:$ssh_port"]
 EOF
 
 # Both in sessions of their own: Ctrl-C is for us, and we end them in order.
@@ -145,6 +150,7 @@ cat << EOF
   Open      $site/
   Log in    alice, password $password   (or bob, with the same)
   Then      click "Open Codespace" or "Open JupyterLab"
+  Or        ssh -p $ssh_port alice@localhost     and open the link that it prints
 
   The certificate is this machine's own: have your browser trust it with
   certs/make.sh --trust, or click past its warning (previews will be missing).

@@ -2,11 +2,12 @@
 
 use serde_json::Value;
 
-const COLUMNS: [(&str, &str); 8] = [
+const COLUMNS: [(&str, &str); 9] = [
     ("USER", "user"),
     ("STATE", "state"),
     ("APPS", "apps"),
     ("OPEN", "open"),
+    ("SSH", "ssh"),
     ("IDLE", "idle_seconds"),
     ("STOPS IN", "stops_in_seconds"),
     ("HELD BY", "held_by"),
@@ -91,13 +92,13 @@ mod tests {
     fn a_table_lines_up() {
         let list = json!([{
             "user": "alice", "state": "running", "apps": ["codespace", "jupyter"], "open": 2,
-            "idle_seconds": 90, "stops_in_seconds": null, "held_by": "connected",
+            "ssh": 1, "idle_seconds": 90, "stops_in_seconds": null, "held_by": "connected",
             "update_pending": true,
         }]);
         assert_eq!(
             workspaces(&list),
-            "USER   STATE    APPS               OPEN  IDLE    STOPS IN  HELD BY    UPDATE\n\
-             alice  running  codespace,jupyter  2     1m 30s  -         connected  pending\n"
+            "USER   STATE    APPS               OPEN  SSH  IDLE    STOPS IN  HELD BY    UPDATE\n\
+             alice  running  codespace,jupyter  2     1    1m 30s  -         connected  pending\n"
         );
     }
 }

@@ -24,14 +24,17 @@ pub struct Arguments {
     /// A session token (a bearer for API clients) or a hand-off token (for the callback).
     #[arg(long, value_enum, default_value = "session")]
     kind: Kind,
+    /// A password for SSH, in place of `--kind`.
+    #[arg(long, conflicts_with_all = ["kind", "state"])]
+    ssh: bool,
     /// An admin token instead, for the operators' API over HTTPS.
-    #[arg(long, conflicts_with_all = ["user", "kind", "state"])]
+    #[arg(long, conflicts_with_all = ["user", "kind", "state", "ssh"])]
     admin: bool,
     /// What an admin token is good for, such as `status,stop`; by default all that
     /// `admin.scopes` grants.
     #[arg(long, requires = "admin", value_delimiter = ',', value_parser = scope)]
     scope: Vec<Scope>,
-    /// How long it is good for: a hand-off token at most 60s, an admin token 1h.
+    /// How long it is good for: a hand-off token at most 60s, one for SSH and an admin token 1h.
     #[arg(long, value_parser = humantime::parse_duration, default_value = "60s")]
     lifetime: Duration,
     /// The `state` that a hand-off token answers.
@@ -79,6 +82,7 @@ fn sign(arguments: &Arguments, config: &Config) -> Result<String, SignError> {
         return session::sign_admin(&config.session, key, BY_HAND, scopes, arguments.lifetime);
     };
     let kind = match arguments.kind {
+        _ if arguments.ssh => TokenKind::Ssh,
         Kind::Session => TokenKind::Session,
         Kind::Handoff => TokenKind::Handoff,
     };

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Holds, Isolation, LogFormat, Policy, Prefix, Scope, UsageOf};
+use super::{Forward, Holds, Isolation, LogFormat, Policy, Prefix, Scope, UsageOf};
 
 /// Where a distribution's packages keep what must outlive a restart (FHS 5.8).
 pub const STATE_DIR: &str = "/var/lib/vestibule";
@@ -54,6 +54,18 @@ pub const PATIENCE: Duration = Duration::from_millis(1500);
 pub const READY_TIMEOUT: Duration = Duration::from_mins(1);
 /// code-server ends itself within a second; a kernel may want to save.
 pub const STOP_GRACE: Duration = Duration::from_secs(10);
+/// A removed key ends its connections within a minute.
+pub const SSH_RECHECK: Duration = Duration::from_mins(1);
+/// A day of work, and whoever left a terminal open logs in again.
+pub const SSH_MAX_AGE: Duration = Duration::from_hours(24);
+/// What people forward is a server of their own.
+pub const SSH_FORWARD: Forward = Forward::Localhost;
+/// VS Code opens some dozens, a browser behind `-D` up to a hundred.
+pub const SSH_CHANNELS: usize = 256;
+/// Each costs about 50 KiB and, while keys are exchanged, a millisecond of CPU.
+pub const SSH_UNAUTHENTICATED: usize = 1000;
+/// A class behind one address that logs in at the same moment.
+pub const SSH_UNAUTHENTICATED_EACH: usize = 250;
 /// What a web application needs: to show how a workspace is, to stop it, and to end its user's
 /// sessions. None of them lets anybody in or shows what a user does.
 pub const SCOPES: [Scope; 3] = [Scope::Status, Scope::Stop, Scope::Revoke];

@@ -17,7 +17,7 @@ use super::{
     mistake::{ConfigErrors, Mistake, Read},
     node::{Node, Place, Table, parse},
     section::{Reading, Section},
-    values, workspace,
+    ssh, values, workspace,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -93,6 +93,7 @@ pub(super) fn config(reading: &Reading, table: Table, base: &Path) -> Option<Con
     let own: Vec<&str> = keys::OWN_COOKIES.into_iter().chain(shared).collect();
     let idle = idle::idle(top.section("idle"));
     let apps = apps::apps(reading, top.section("apps"), &own, &idle.policy);
+    let ssh = ssh::ssh(top.section("ssh"), base);
     let limits = limits(top.section("limits"));
     let admin = admin::admin(top.section("admin"));
     let log = log(top.section("log"), base);
@@ -107,6 +108,7 @@ pub(super) fn config(reading: &Reading, table: Table, base: &Path) -> Option<Con
         workspace,
         apps,
         idle,
+        ssh,
         limits,
         admin,
         log,

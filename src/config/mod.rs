@@ -15,6 +15,7 @@ mod load;
 mod mistake;
 mod node;
 mod section;
+mod ssh;
 mod values;
 mod workspace;
 
@@ -57,6 +58,8 @@ pub struct Config {
     pub apps: BTreeMap<AppName, App>,
     /// When a quiet workspace is stopped.
     pub idle: Idle,
+    /// The second door.
+    pub ssh: Ssh,
     /// Bounds against too much of anything.
     pub limits: Limits,
     /// What the operators' API grants.
@@ -300,6 +303,49 @@ impl App {
             .replace("{prefix}", prefix)
             .replace("{secret}", secret)
     }
+}
+
+/// The second door: who may enter by SSH, and what it carries.
+#[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of its own")]
+pub struct Ssh {
+    /// The addresses we listen on; none: no SSH.
+    pub listen: Vec<SocketAddr>,
+    /// Directory with a file of authorized keys for each user, named as the user.
+    pub authorized_keys: Option<PathBuf>,
+    /// Where the web application tells a user's keys: https, or http on this machine.
+    pub keys_url: Option<http::Uri>,
+    /// How often it is looked again whether a connection's key is still its user's.
+    pub recheck: Duration,
+    /// How long a connection may last.
+    pub max_age: Duration,
+    /// Whether there is also an RSA host key.
+    pub rsa_host_key: bool,
+    /// Whether a logged-in browser can let a terminal in.
+    pub approval: bool,
+    /// Where `-L` and `-D` lead.
+    pub forward: Forward,
+    /// Whether `-R` may listen in the container.
+    pub remote_forward: bool,
+    /// Whether a client's agent can be reached from the container.
+    pub agent_forward: bool,
+    /// Open channels and forwarded ports of one connection.
+    pub channels: usize,
+    /// Connections that are logging in, in all.
+    pub unauthenticated: usize,
+    /// The same from one address (one /64 of IPv6).
+    pub unauthenticated_per_address: usize,
+}
+
+/// Where `-L` and `-D` lead, seen from inside the container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forward {
+    /// To the container itself.
+    Localhost,
+    /// To whatever it can reach but the proxy's machine.
+    Any,
+    /// Nowhere.
+    Off,
 }
 
 /// Bounds against too much of anything.

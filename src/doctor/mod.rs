@@ -1,6 +1,6 @@
 //! Finds what is wrong with an installation, and says what to do about it.
 //!
-//! Imports `config`, `engine`, `names`, `session`, `symptoms` and `workspace`. Promise: changes
+//! Imports `config`, `engine`, `fetch`, `names`, `session`, `symptoms` and `workspace`. Promise: changes
 //! nothing that lasts; every look has a deadline; nobody's token, cookie or file is shown.
 
 mod address;
@@ -11,6 +11,7 @@ mod data;
 mod engine;
 mod image;
 mod keys;
+mod ssh;
 mod web;
 
 use std::sync::Arc;
@@ -138,7 +139,7 @@ impl Doctor {
         let data = Arc::clone(&self.config);
         // Thousands of directories are no work for a thread that others wait for.
         let data = tokio::task::spawn_blocking(move || data::examine(&data));
-        let (address, clock, engine, data) = tokio::join!(
+        let (address, clock, engine, ssh, data) = tokio::join!(
             async {
                 match &self.running {
                     Some(running) => address::examine(config, &running.symptoms).await,
@@ -147,6 +148,7 @@ impl Doctor {
             },
             clock::examine(config, self.running.as_ref()),
             engine::examine(config),
+            ssh::examine(&config.ssh),
             data,
         );
         let mut findings = Vec::new();
@@ -161,6 +163,7 @@ impl Doctor {
         findings.extend(keys::examine(self.running.as_ref()));
         findings.extend(cookies::examine(config, self.running.as_ref()));
         findings.extend(engine);
+        findings.extend(ssh);
         findings.extend(data.into_iter().flatten());
         Report::of(findings)
     }

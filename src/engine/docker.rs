@@ -5,6 +5,7 @@ use std::{collections::HashMap, pin::pin, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bollard::{
     API_DEFAULT_VERSION,
+    container::LogOutput,
     errors::Error,
     exec::{StartExecOptions, StartExecResults},
     models::{
@@ -24,8 +25,8 @@ use futures_util::{
 };
 
 use super::{
-    Container, ContainerSpec, Engine, EngineError, Event, Labels, Network, Run, Usage,
-    cgroup::Accounts, shield,
+    Attached, Container, ContainerSpec, Engine, EngineError, Event, Labels, Network, Output, Run,
+    Usage, cgroup::Accounts, shield,
 };
 use crate::{config, metrics};
 
@@ -387,6 +388,33 @@ impl Engine for Docker {
             Ok(tail(&text).to_owned())
         };
         self.within(0, read).await
+    }
+
+    async fn attach(&self, id: &str, command: &[String]) -> Result<Attached, EngineError> {
+        let config = ExecConfig {
+            cmd: Some(command.to_vec()),
+            user: Some("1000:1000".to_owned()),
+            working_dir: Some("/home/user".to_owned()),
+            attach_stdin: Some(true),
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            ..Default::default()
+        };
+        let exec = self.within(0, self.api.create_exec(id, config)).await?.id;
+        let started = self.within(0, self.api.start_exec(&exec, None)).await?;
+        let StartExecResults::Attached { output, input } = started else {
+            return Err(EngineError::Refused("the command was not attached".into()));
+        };
+        let output = output.filter_map(async |part| match part {
+            Ok(LogOutput::StdOut { message }) => Some(Ok(Output::Out(message))),
+            Ok(LogOutput::StdErr { message }) => Some(Ok(Output::Err(message))),
+            Ok(_) => None,
+            Err(_) => Some(Err(EngineError::Unreachable)),
+        });
+        Ok(Attached {
+            input,
+            output: output.boxed(),
+        })
     }
 
     async fn cpu_used(&self, ids: &[Arc<str>]) -> Vec<Option<Duration>> {

@@ -7,10 +7,12 @@ mod cgroup;
 mod docker;
 mod shield;
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, pin::Pin, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures_util::stream::BoxStream;
+use tokio::io::AsyncWrite;
 
 pub use docker::Docker;
 
@@ -142,6 +144,23 @@ pub enum Event {
     },
 }
 
+/// The near end of a command that runs in a container.
+pub struct Attached {
+    /// Its standard input, which ends when this is shut down or dropped.
+    pub input: Pin<Box<dyn AsyncWrite + Send>>,
+    /// What it writes, until it ends.
+    pub output: BoxStream<'static, Result<Output, EngineError>>,
+}
+
+/// Something that a command wrote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// On standard output.
+    Out(Bytes),
+    /// On standard error.
+    Err(Bytes),
+}
+
 /// What a running container uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
@@ -192,6 +211,10 @@ pub trait Engine: Send + Sync + 'static {
     async fn exec_ended(&self, exec: &str) -> Result<Option<i64>, EngineError>;
     /// Runs a command to its end and returns the last 16 KiB of its output.
     async fn output(&self, id: &str, command: &[String]) -> Result<String, EngineError>;
+    /// Runs a command in a running container as the workspace's user (uid and gid 1000) in
+    /// `/home/user`, with its standard input and output at hand. The engine never ends it by
+    /// itself: the command has to end when its input does.
+    async fn attach(&self, id: &str, command: &[String]) -> Result<Attached, EngineError>;
     /// How much CPU time each of these running containers has used since it was started, in
     /// their order; `None` where that can't be told.
     async fn cpu_used(&self, ids: &[Arc<str>]) -> Vec<Option<Duration>>;

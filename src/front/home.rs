@@ -19,7 +19,7 @@ use super::{
 use crate::{
     forward::Body,
     names::Username,
-    pages::{self, Fact, Gauge, HomeApp, Keep, Live},
+    pages::{self, Fact, Gauge, HomeApp, HomeSsh, Keep, Live},
     session::Entry,
     workspace::{Disk, Explanation, KeepError, Status, StopError, StopReason, Usage},
 };
@@ -42,6 +42,7 @@ pub fn page(shared: &Shared, entry: &Entry) -> Response<Body> {
         user: user.as_str(),
         notice: None,
         events: EVENTS,
+        ssh: ssh(shared, entry),
         live: live(shared, entry, &usage.borrow()),
     });
     reply::page(StatusCode::OK, html)
@@ -132,6 +133,24 @@ fn live<'a>(shared: &'a Shared, entry: &Entry, usage: &Usage) -> Live<'a> {
         keep: runs.then(|| longest_keep(shared.config.idle.longest_keep)),
         can_stop: matches!(status.state, "running" | "paused"),
     }
+}
+
+/// How long a password on the page is good for.
+const PASSWORD: Duration = Duration::from_mins(5);
+
+fn ssh(shared: &Shared, entry: &Entry) -> Option<HomeSsh> {
+    let port = shared.config.ssh.listen.first()?.port();
+    let authority = &shared.config.site.authority;
+    let host = authority
+        .rsplit_once(':')
+        .filter(|(_, port)| port.bytes().all(|c| c.is_ascii_digit()))
+        .map_or(authority.as_str(), |(host, _)| host);
+    let host = host.trim_matches(['[', ']']);
+    let claims = entry.claims();
+    Some(HomeSsh {
+        command: format!("ssh -p {port} {}@{host}", claims.user),
+        password: shared.sessions.ssh_password(claims, PASSWORD),
+    })
 }
 
 /// Keeps the workspace for as long as `for` in the query says, or for another time-out, and

@@ -14,6 +14,7 @@ mod login;
 mod probe;
 mod progress;
 mod reply;
+mod terminal;
 
 use std::{cell::Cell, net::IpAddr, pin::pin, sync::Arc};
 
@@ -37,6 +38,7 @@ use crate::{
     route::{Route, RouteError, Target, route},
     secret,
     session::{Credential, Denied, Entry, Last, Reason, Sessions},
+    ssh::Approvals,
     symptoms::{Arrival, Symptom, Symptoms},
     workspace::{Kind, Mover, Phase, Upstream, Visit, Workspaces},
 };
@@ -49,6 +51,8 @@ pub struct Shared {
     pub sessions: Arc<Sessions>,
     /// What they enter.
     pub workspaces: Workspaces,
+    /// Terminals that wait to be let in.
+    pub approvals: Arc<Approvals>,
     /// What an operator may ask for.
     pub api: Api,
     /// What went wrong lately.
@@ -210,7 +214,10 @@ impl Front {
     /// Our own pages, most of them for a signed-in user alone.
     async fn own(&self, asker: &Asker<'_>, own: Route) -> Result<Response<Body>, Refusal> {
         let head = asker.head;
-        let post = matches!(own, Route::Logout | Route::Stop | Route::Keep);
+        let post = matches!(
+            own,
+            Route::Logout | Route::Stop | Route::Keep | Route::SshAnswer { .. }
+        );
         let fits = if post {
             head.method == Method::POST
         } else {
@@ -242,9 +249,17 @@ impl Front {
             _ => None,
         };
         let Some(entry) = self.enter(asker, target).await? else {
-            return login::redirect(self, head, "/").await;
+            let back = match &own {
+                Route::Ssh(_) => head.uri.path(),
+                _ => "/",
+            };
+            return login::redirect(self, head, back).await;
         };
         match own {
+            Route::Ssh(code) => Ok(terminal::page(&self.shared, &entry, &code)),
+            Route::SshAnswer { code, allow } => {
+                Ok(terminal::answer(&self.shared, &entry, &code, allow))
+            }
             Route::Stop => home::stop(&self.shared, &entry.claims().user).await,
             Route::Keep => home::keep(&self.shared, &entry.claims().user, &head.uri),
             Route::Live => Ok(home::stream(&self.shared, entry)),

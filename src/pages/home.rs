@@ -14,8 +14,19 @@ pub struct Home<'a> {
     pub notice: Option<&'a str>,
     /// The URL where [`live`] is told anew, as server-sent events.
     pub events: &'a str,
+    /// How to come in by SSH, if one can.
+    pub ssh: Option<HomeSsh>,
     /// What changes while the page is open.
     pub live: Live<'a>,
+}
+
+/// The way in by SSH.
+#[derive(Clone, Debug)]
+pub struct HomeSsh {
+    /// What to type.
+    pub command: String,
+    /// A password that is good for some minutes.
+    pub password: String,
 }
 
 /// What changes while the page is open.

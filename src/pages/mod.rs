@@ -10,16 +10,18 @@ mod home;
 mod refused;
 mod signed_out;
 mod starting;
+mod terminal;
 #[cfg(test)]
 mod tests;
 
 pub use self::{
     asset::{Asset, asset},
     failed::{Failed, failed},
-    home::{Fact, Gauge, Home, HomeApp, Keep, Live, home, live},
+    home::{Fact, Gauge, Home, HomeApp, HomeSsh, Keep, Live, home, live},
     refused::{Action, Refused, refused},
     signed_out::signed_out,
     starting::{Starting, starting},
+    terminal::{Terminal, TerminalState, terminal},
 };
 
 /// A rendered HTML document.

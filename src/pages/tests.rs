@@ -62,6 +62,10 @@ fn every_page(text: &str) -> Vec<Html> {
             user: text,
             notice: Some(text),
             events: text,
+            ssh: Some(HomeSsh {
+                command: text.to_owned(),
+                password: text.to_owned(),
+            }),
             live: Live {
                 state: text,
                 state_sentence: text.to_owned(),

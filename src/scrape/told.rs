@@ -69,6 +69,9 @@ impl Collector for Told {
         let sockets = [(BARE, ConstGauge::new(tally.sockets))];
         let help = "WebSockets between users and their apps";
         encode_family(&mut encoder, "sockets_open", help, sockets)?;
+        let ssh = [(BARE, ConstGauge::new(tally.ssh))];
+        let help = "Channels of SSH connections into workspaces";
+        encode_family(&mut encoder, "ssh_channels_open", help, ssh)?;
         let keys = self.0.sessions.jwks();
         let age = keys.and_then(|keys| keys.age_seconds);
         let age = age.map(|age| (BARE, ConstGauge::new(age)));

@@ -16,6 +16,8 @@ use crate::{
 pub const LEEWAY: u64 = 30;
 /// Longest life of a hand-off token, in seconds.
 pub(super) const HANDOFF_SECONDS: u64 = 60;
+/// Longest life of a token for SSH, in seconds: it is copied by hand, and passwords linger.
+pub(super) const SSH_SECONDS: u64 = 60 * 60;
 /// Longest session, whatever its token says: a revocation has an end, and no timer has to wait
 /// until the year 2^64.
 pub(super) const LONGEST_SESSION: Duration = Duration::from_hours(30 * 24);
@@ -77,6 +79,14 @@ pub(super) struct Rules {
 }
 
 impl Rules {
+    /// The same for the second door: a token for one is none for the other.
+    pub fn for_ssh(&self) -> Self {
+        Self {
+            audience: ssh_audience(&self.audience),
+            issuer: self.issuer.clone(),
+        }
+    }
+
     pub fn new(audience: &str, issuer: Option<&str>) -> Self {
         Self {
             audience: audience.to_owned(),
@@ -135,6 +145,16 @@ impl Rules {
         })
     }
 
+    /// The claims of a token for SSH, whose audience is its own.
+    pub fn ssh(&self, payload: &Object, hash: &[u8], now: SystemTime) -> Result<Claims, Reason> {
+        let issued = number(payload, "iat")?.ok_or(Reason::Missing("iat"))?;
+        let end = number(payload, "exp")?.ok_or(Reason::Missing("exp"))?;
+        if end.saturating_sub(issued) > SSH_SECONDS {
+            return Err(Reason::LivesTooLong);
+        }
+        self.session(payload, hash, now)
+    }
+
     /// Audience, issuer and the times from which a token is good.
     pub fn is_for_us(&self, payload: &Object, now: u64) -> Result<(), Reason> {
         let named = match payload.get("aud").ok_or(Reason::Missing("aud"))? {
@@ -162,6 +182,11 @@ impl Rules {
         }
         Ok(())
     }
+}
+
+/// What `aud` of a token for SSH names.
+pub(super) fn ssh_audience(audience: &str) -> String {
+    format!("{audience}/ssh")
 }
 
 /// When a token was issued and when it ends, leeway included, in Unix seconds: it has not ended

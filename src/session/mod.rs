@@ -19,6 +19,7 @@ mod next;
 mod revocations;
 mod sign;
 mod skew;
+mod ssh;
 pub mod state;
 #[cfg(test)]
 mod tests;
@@ -32,7 +33,10 @@ use std::{
 
 use arc_swap::ArcSwap;
 use http::{HeaderMap, HeaderValue};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::{
+    sync::watch,
+    time::{MissedTickBehavior, interval},
+};
 use tokio_util::sync::CancellationToken;
 
 pub use self::{
@@ -121,6 +125,8 @@ pub struct Sessions {
     cookie_names: Vec<String>,
     remembered: Memory,
     revocations: Revocations,
+    /// Tells whoever holds no [`Live`] that there was another one.
+    revoked: watch::Sender<()>,
     used: UsedIds,
     started: SystemTime,
 }
@@ -167,6 +173,7 @@ impl Sessions {
             shared_cookie: config.shared_cookie.clone(),
             remembered: Memory::new(),
             revocations,
+            revoked: watch::Sender::new(()),
             used: UsedIds::new(),
             started,
         })
@@ -390,6 +397,7 @@ impl Sessions {
         let of = own.map(|live| &live.claims.user);
         let latest = self.remembered.latest(|live| what.names(&live.claims));
         self.revocations.add(what, of, latest, now);
+        self.revoked.send_replace(());
         end(&self.remembered.take_if(|live| self.is_over(live)))
     }
 

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     admin::{self, ADMIN_SECONDS},
-    claims::{Claims, HANDOFF_SECONDS, Issued, Rules, unix},
+    claims::{Claims, HANDOFF_SECONDS, Issued, Rules, SSH_SECONDS, ssh_audience, unix},
     keys::{self, KeyError},
     token,
 };
@@ -25,6 +25,8 @@ pub enum TokenKind {
     Session,
     /// A hand-off to the callback.
     Handoff,
+    /// A password for SSH.
+    Ssh,
 }
 
 /// A token can't be signed.
@@ -65,8 +67,13 @@ pub fn sign(
     let (typ, longest) = match kind {
         TokenKind::Session => (token::SESSION, 10 * 365 * 24 * 60 * 60),
         TokenKind::Handoff => (token::HANDOFF, HANDOFF_SECONDS),
+        TokenKind::Ssh => (token::SSH, SSH_SECONDS),
     };
-    let mut payload = object(json!({ "sub": user.as_str(), "aud": config.audience }));
+    let audience = match kind {
+        TokenKind::Ssh => ssh_audience(&config.audience),
+        TokenKind::Session | TokenKind::Handoff => config.audience.clone(),
+    };
+    let mut payload = object(json!({ "sub": user.as_str(), "aud": audience }));
     if let Some(state) = state {
         payload.insert("state".to_owned(), json!(state));
     }
@@ -165,6 +172,27 @@ pub(super) fn cookie_token(
     }
     let key = EncodingKey::from_secret(key.expose());
     compact(token::COOKIE, None, payload, &key, Algorithm::Hs256)
+        .expect("an HMAC can be made of any text with any key")
+}
+
+/// A password for SSH of our own making.
+pub(super) fn ssh_token(
+    key: &Secret,
+    rules: &Rules,
+    claims: &Claims,
+    lifetime: Duration,
+) -> String {
+    let now = unix(SystemTime::now());
+    let payload = object(json!({
+        "sub": claims.user.as_str(),
+        "sid": claims.session,
+        "aud": rules.audience,
+        "iat": now,
+        "exp": now + lifetime.as_secs(),
+        "jti": random_id(),
+    }));
+    let key = EncodingKey::from_secret(key.expose());
+    compact(token::SSH, None, payload, &key, Algorithm::Hs256)
         .expect("an HMAC can be made of any text with any key")
 }
 

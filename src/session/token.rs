@@ -15,6 +15,8 @@ use super::{denied::Reason, keys::VerifyingKey};
 pub(super) const SESSION: &str = "vestibule-session+jwt";
 /// `typ` of a hand-off token.
 pub(super) const HANDOFF: &str = "vestibule-handoff+jwt";
+/// `typ` of a token that is a password for SSH.
+pub(super) const SSH: &str = "vestibule-ssh+jwt";
 /// `typ` of our own session cookie.
 pub(super) const COOKIE: &str = "vestibule-cookie+jwt";
 
@@ -71,7 +73,7 @@ pub(super) fn open(
 pub(super) fn is_ours(token: &str) -> bool {
     let header = token.split_once('.').and_then(|(header, _)| object(header));
     header.is_some_and(|header| {
-        [SESSION, HANDOFF, COOKIE, ADMIN]
+        [SESSION, HANDOFF, COOKIE, ADMIN, SSH]
             .iter()
             .any(|t| has_type(&header, t))
     })

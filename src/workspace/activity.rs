@@ -1,12 +1,15 @@
 //! What is open in a workspace, from its first byte to its last: this is what moves its clocks.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering::Relaxed},
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 
 use super::{
-    clocks::{Clocks, Mover},
+    clocks::{Clocks, Kind, Mover},
     rounds::Rounds,
 };
 
@@ -40,6 +43,55 @@ impl Activity {
     /// A person did something with it just now.
     pub fn input(&self) {
         self.clocks.input.moved(self.clocks.now(), &self.visit.by);
+    }
+}
+
+/// An open channel of an SSH connection, until it is dropped.
+#[derive(Debug)]
+pub struct OpenChannel {
+    activity: Activity,
+    rounds: Mutex<Rounds>,
+}
+
+impl OpenChannel {
+    pub(super) fn begin(clocks: &Arc<Clocks>, client: IpAddr) -> Self {
+        let by = Mover {
+            kind: Kind::Ssh,
+            app: None,
+            client: Some(client),
+        };
+        clocks.ssh_opened();
+        Self {
+            activity: Activity::begin(clocks, Visit { by, input: false }),
+            rounds: Mutex::new(Rounds::new(clocks.now(), 0)),
+        }
+    }
+
+    /// A person typed, or sends something.
+    pub fn input(&self) {
+        self.activity.input();
+    }
+
+    /// A program speaks. A terminal's may do so for nobody, as a clock does.
+    pub fn output(&self) {
+        let clocks = &self.activity.clocks;
+        clocks.busy.moved(clocks.now(), &self.activity.visit.by);
+    }
+
+    /// The client sent so many bytes on a forwarded stream, which may be an IDE that talks to
+    /// itself.
+    pub fn forwarded(&self, bytes: usize) {
+        let now = self.activity.clocks.now();
+        let mut rounds = self.rounds.lock().unwrap_or_else(PoisonError::into_inner);
+        if rounds.sent(now, bytes as u64) {
+            self.activity.input();
+        }
+    }
+}
+
+impl Drop for OpenChannel {
+    fn drop(&mut self) {
+        self.activity.clocks.ssh_closed();
     }
 }
 
@@ -126,7 +178,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::workspace::clocks::Kind;
 
     fn visit(kind: Kind, input: bool) -> Visit {
         let by = Mover {
@@ -157,6 +208,35 @@ mod tests {
             tokio::time::advance(Duration::from_secs(5)).await;
         }
         assert_eq!(clocks.input.by().kind, Kind::Request);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_typed_by_ssh_is_input_and_what_a_program_says_is_work() {
+        let clocks = Arc::new(Clocks::default());
+        let channel = OpenChannel::begin(&clocks, IpAddr::from([192, 0, 2, 1]));
+        assert_eq!(
+            (clocks.ssh_channels(), clocks.connected.hand().open),
+            (1, 1)
+        );
+        tokio::time::advance(Duration::from_mins(1)).await;
+        channel.forwarded(100);
+        assert_eq!((clocks.input.hand().at, clocks.busy.hand().at), (0, 0));
+        channel.input();
+        assert_eq!(clocks.input.by().kind, Kind::Ssh);
+        tokio::time::advance(Duration::from_mins(1)).await;
+        channel.output();
+        let now = clocks.now();
+        assert_eq!(
+            (clocks.input.hand().at, clocks.busy.hand().at),
+            (60_000, now)
+        );
+        channel.forwarded(10_000);
+        assert_eq!(clocks.input.hand().at, now);
+        drop(channel);
+        assert_eq!(
+            (clocks.ssh_channels(), clocks.connected.hand().open),
+            (0, 0)
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -39,6 +39,8 @@ pub enum Kind {
     Request,
     /// A WebSocket.
     Socket,
+    /// A channel of an SSH connection.
+    Ssh,
     /// The container's CPU.
     Cpu,
     /// An app that says that it computes.
@@ -53,6 +55,7 @@ impl Kind {
             Self::Navigation => "a page",
             Self::Request => "a request",
             Self::Socket => "a WebSocket",
+            Self::Ssh => "an SSH channel",
             Self::Cpu => "CPU",
             Self::App => "the word",
         }
@@ -151,6 +154,7 @@ pub struct Clocks {
     /// Open sockets by their number; changed when one is opened or closed.
     sockets: Mutex<BTreeMap<u64, Arc<Socket>>>,
     numbers: AtomicU64,
+    ssh: AtomicUsize,
 }
 
 impl Default for Clocks {
@@ -164,6 +168,7 @@ impl Default for Clocks {
             busy: Clock::default(),
             sockets: Mutex::default(),
             numbers: AtomicU64::new(0),
+            ssh: AtomicUsize::new(0),
         }
     }
 }
@@ -220,6 +225,19 @@ impl Clocks {
     /// How many sockets are open.
     pub fn open_sockets(&self) -> usize {
         lock(&self.sockets).len()
+    }
+
+    pub fn ssh_opened(&self) {
+        self.ssh.fetch_add(1, Relaxed);
+    }
+
+    pub fn ssh_closed(&self) {
+        self.ssh.fetch_sub(1, Relaxed);
+    }
+
+    /// How many channels of SSH connections are open.
+    pub fn ssh_channels(&self) -> usize {
+        self.ssh.load(Relaxed)
     }
 
     /// The `most` oldest of the open sockets.

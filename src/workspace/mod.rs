@@ -1,8 +1,8 @@
 //! Every user's one container: found or made once for everyone who waits, watched, and stopped.
 //!
 //! Imports `engine`, `config`, `metrics`, `names` and `secret`. Promise: the engine is the truth; whoever
-//! gets an [`Upstream`] gets one of that user's own container, and only [`Workspaces::ensure`]
-//! and [`Workspaces::start`] ever start anything. Reading ([`Workspaces::upstream`]) never waits.
+//! gets an [`Upstream`] gets one of that user's own container, and only [`Workspaces::ensure`],
+//! [`Workspaces::enter`] and [`Workspaces::start`] ever start anything. Reading ([`Workspaces::upstream`]) never waits.
 
 mod activity;
 mod app;
@@ -10,6 +10,7 @@ mod busy;
 mod clocks;
 mod container;
 mod disk;
+mod enter;
 mod explain;
 mod follow;
 mod instance;
@@ -58,9 +59,10 @@ use crate::{
 };
 
 pub use self::{
-    activity::{Activity, OpenSocket, Visit},
+    activity::{Activity, OpenChannel, OpenSocket, Visit},
     clocks::{Kind, Mover},
     disk::Disk,
+    enter::{Entering, Inside},
     explain::Explanation,
     instance::{Instance, InstanceError},
     logs::{From as LogsFrom, LogsError, Printed},

@@ -13,8 +13,14 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    busy::Load, clocks::Clocks, memory::Remembered, phase::Phase, policy::Reading,
-    upstream::Upstream, usage::Measuring,
+    busy::Load,
+    clocks::Clocks,
+    enter::{Entering, is_under_way},
+    memory::Remembered,
+    phase::Phase,
+    policy::Reading,
+    upstream::Upstream,
+    usage::Measuring,
 };
 use crate::{
     engine::{Container, Run},
@@ -52,6 +58,8 @@ pub struct State {
     /// When it last ran out of memory.
     pub out_of_memory: Option<Instant>,
     pub slots: BTreeMap<AppName, Slot>,
+    /// The start without an app that is under way, or was the last one.
+    pub entering: Option<watch::Receiver<Entering>>,
 }
 
 /// What the container does.
@@ -198,7 +206,11 @@ impl State {
         match &self.life {
             Life::Running(_) => "running",
             Life::Stopping => "stopping",
-            _ if self.slots.values().any(|slot| slot.starting) => "starting",
+            _ if self.slots.values().any(|slot| slot.starting)
+                || self.entering.as_ref().is_some_and(is_under_way) =>
+            {
+                "starting"
+            }
             Life::Absent => "absent",
             Life::Stopped => "stopped",
             Life::Paused => "paused",

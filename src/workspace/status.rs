@@ -16,8 +16,10 @@ pub struct Status {
     pub state: &'static str,
     /// The apps that run.
     pub apps: Vec<String>,
-    /// How many requests and sockets are open.
+    /// How many requests, sockets and SSH channels are open.
     pub open: usize,
+    /// How many of them are SSH channels.
+    pub ssh: usize,
     /// For how long no clock that holds it has moved, if it runs.
     pub idle_seconds: Option<u64>,
     /// When it will be stopped if nothing more happens; none if something holds it that is open.
@@ -39,6 +41,8 @@ pub struct Tally {
     pub states: BTreeMap<&'static str, u64>,
     /// Open `WebSocket`s.
     pub sockets: u64,
+    /// Open channels of SSH connections.
+    pub ssh: u64,
 }
 
 impl Workspaces {
@@ -50,10 +54,12 @@ impl Workspaces {
         let mut tally = Tally {
             states: words.map(|word| (word, 0)).into(),
             sockets: 0,
+            ssh: 0,
         };
         for workspace in &self.0.by_user {
             *tally.states.entry(workspace.read().word()).or_default() += 1;
             tally.sockets += workspace.clocks.open_sockets() as u64;
+            tally.ssh += workspace.clocks.ssh_channels() as u64;
         }
         // Who was only ever looked for isn't one.
         tally.states.remove("absent");
@@ -88,6 +94,7 @@ impl Workspaces {
             state: state.word(),
             apps: up.map(|(app, _)| app.to_string()).collect(),
             open: workspace.clocks.connected.hand().open,
+            ssh: workspace.clocks.ssh_channels(),
             idle_seconds: verdict.map(|verdict| now.saturating_sub(verdict.quiet_since) / 1000),
             stops_in_seconds: verdict
                 .and_then(|verdict| Some(verdict.at?.saturating_sub(now) / 1000)),

@@ -32,6 +32,7 @@ mod metrics;
 mod routing;
 mod sessions;
 mod sockets;
+mod ssh;
 mod starts;
 mod streams;
 mod tenants;

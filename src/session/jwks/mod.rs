@@ -1,7 +1,6 @@
 //! The web application's keys by URL (RFC 7517): fetched in the background and kept while the
 //! server is away, so that no request waits for it but one that names a key we do not know.
 
-mod fetch;
 mod jwk;
 #[cfg(test)]
 mod tests;
@@ -20,11 +19,9 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::{
-    fetch::{FetchError, fetch},
-    jwk::{KeySet, KeySetError},
-};
+use self::jwk::{KeySet, KeySetError};
 use super::keys::VerifyingKey;
+use crate::fetch::{FetchError, fetch};
 
 /// How long keys are used without asking again, if the server doesn't say.
 const USUAL_AGE: Duration = Duration::from_mins(10);
@@ -33,6 +30,8 @@ const SHORTEST_AGE: Duration = Duration::from_mins(1);
 const LONGEST_AGE: Duration = Duration::from_hours(24);
 /// Longest pause between two tries while it doesn't answer; the first ones are shorter.
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+/// What a key set comes as (RFC 7517 8.5.2).
+const ACCEPT: &str = "application/jwk-set+json, application/json";
 /// Least time between two fetches for the sake of an unknown key: any stranger can name one.
 const FOR_UNKNOWN: Duration = Duration::from_secs(30);
 /// How long a request with an unknown key waits.
@@ -164,7 +163,7 @@ impl Jwks {
     }
 
     async fn update(&self) -> Result<(KeySet, Duration), UpdateError> {
-        let fetched = fetch(&self.url).await?;
+        let fetched = fetch(&self.url, ACCEPT).await?;
         let age = fetched.max_age.unwrap_or(USUAL_AGE);
         let set = jwk::read(&fetched.body)?;
         Ok((set, age.clamp(SHORTEST_AGE, LONGEST_AGE)))

@@ -18,7 +18,9 @@ use tokio::{
 };
 
 use crate::{
-    engine::{Container, ContainerSpec, Engine, EngineError, Event, Labels, Network, Run, Usage},
+    engine::{
+        Attached, Container, ContainerSpec, Engine, EngineError, Event, Labels, Network, Run, Usage,
+    },
     workspace::spec::{INSTANCE_LABEL, USER_LABEL},
 };
 
@@ -230,6 +232,10 @@ impl Engine for Made {
 
     async fn output(&self, _: &str, _: &[String]) -> Result<String, EngineError> {
         self.call().await.map(|_| String::new())
+    }
+
+    async fn attach(&self, _: &str, _: &[String]) -> Result<Attached, EngineError> {
+        Err(EngineError::Refused("nothing runs here".into()))
     }
 
     async fn usage(&self, _: &str) -> Result<Usage, EngineError> {

@@ -207,9 +207,18 @@ impl World {
 
     /// Resident memory of the proxy in KiB (`VmRSS` of proc(5)).
     pub fn memory(&self) -> u64 {
+        self.kib("VmRSS:")
+    }
+
+    /// The most that it ever was (`VmHWM`).
+    pub fn most_memory(&self) -> u64 {
+        self.kib("VmHWM:")
+    }
+
+    fn kib(&self, field: &str) -> u64 {
         let pid = lock(&self.proxy).as_ref().unwrap().id();
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-        let line = status.lines().find(|l| l.starts_with("VmRSS:")).unwrap();
+        let line = status.lines().find(|l| l.starts_with(field)).unwrap();
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 

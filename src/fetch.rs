@@ -1,4 +1,8 @@
-//! One GET of a key set: HTTPS by the roots of this system, or plain HTTP within this machine.
+//! One GET of what the web application tells: HTTPS by the roots of this system, or plain HTTP
+//! within this machine.
+//!
+//! Imports nothing of ours. Promise: an answer is small and comes soon, or is an error; no
+//! redirect is followed.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -23,6 +27,7 @@ const MOST_BYTES: usize = 64 << 10;
 
 /// An answer could not be had.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each says itself what it is")]
 pub enum FetchError {
     #[error("no answer within {} s", LONGEST.as_secs())]
     Timeout,
@@ -37,7 +42,7 @@ pub enum FetchError {
     #[error("the server did not speak HTTP")]
     Broken(#[from] hyper::Error),
     /// Redirects are among them: they could lead anywhere.
-    #[error("the server answered {0}; give the address of the key set itself")]
+    #[error("the server answered {0}; give the address of the answer itself")]
     Status(StatusCode),
     #[error("the answer broke off or is larger than {MOST_BYTES} bytes")]
     Body(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -47,17 +52,22 @@ pub enum FetchError {
 
 /// What came: the body, and how long it is good for, if the server says so.
 pub struct Fetched {
+    /// The body.
     pub body: Bytes,
+    /// How long it is good for.
     pub max_age: Option<Duration>,
 }
 
 /// Fetches `url`, which is checked: https, or http to this machine.
-pub async fn fetch(url: &Uri) -> Result<Fetched, FetchError> {
-    let fetched = timeout(LONGEST, fetch_patiently(url)).await;
+///
+/// # Errors
+/// [`FetchError`] for anything but an answer of status 200.
+pub async fn fetch(url: &Uri, accept: &'static str) -> Result<Fetched, FetchError> {
+    let fetched = timeout(LONGEST, fetch_patiently(url, accept)).await;
     fetched.unwrap_or(Err(FetchError::Timeout))
 }
 
-async fn fetch_patiently(url: &Uri) -> Result<Fetched, FetchError> {
+async fn fetch_patiently(url: &Uri, accept: &'static str) -> Result<Fetched, FetchError> {
     let https = url.scheme_str() == Some("https");
     let authority = url.authority().ok_or(FetchError::Address)?;
     let host = authority.host().trim_matches(['[', ']']);
@@ -66,12 +76,12 @@ async fn fetch_patiently(url: &Uri) -> Result<Fetched, FetchError> {
         .await
         .map_err(FetchError::Connect)?;
     if !https {
-        return get(stream, url).await;
+        return get(stream, url, accept).await;
     }
     let name = ServerName::try_from(host.to_owned()).map_err(|_| FetchError::Address)?;
     let connector = TlsConnector::from(trust().await?);
     let stream = connector.connect(name, stream).await;
-    get(stream.map_err(FetchError::Tls)?, url).await
+    get(stream.map_err(FetchError::Tls)?, url, accept).await
 }
 
 /// What this system trusts now: an authority that is installed later counts, too.
@@ -92,7 +102,7 @@ async fn trust() -> Result<Arc<ClientConfig>, FetchError> {
     Ok(Arc::new(config))
 }
 
-async fn get<S>(stream: S, url: &Uri) -> Result<Fetched, FetchError>
+async fn get<S>(stream: S, url: &Uri, accept: &'static str) -> Result<Fetched, FetchError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -102,7 +112,7 @@ where
     let path = url.path_and_query().map_or("/", |path| path.as_str());
     let request = Request::get(path)
         .header(header::HOST, url.authority().map_or("", |a| a.as_str()))
-        .header(header::ACCEPT, "application/jwk-set+json, application/json")
+        .header(header::ACCEPT, accept)
         .header(header::USER_AGENT, "vestibule")
         .body(Empty::<Bytes>::new())
         .map_err(|_| FetchError::Address)?;

@@ -1,0 +1,155 @@
+//! The container itself, for whoever runs commands in it rather than asking an app: started by
+//! the same queue, once for everyone who waits.
+
+use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
+
+use tokio::{sync::watch, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Workspaces,
+    activity::OpenChannel,
+    clocks::{Clocks, Kind, Mover},
+    phase::{Cause, Step},
+    state::{Life, Live, Workspace},
+};
+use crate::{
+    engine::{Attached, EngineError},
+    names::Username,
+};
+
+/// How far the start of a container has come. A waiter sees the last one.
+#[derive(Clone, Debug)]
+pub enum Entering {
+    /// Too many are starting; it waits for its turn.
+    Queued {
+        /// How many are before it.
+        position: usize,
+        /// How long that took others, if any were measured.
+        estimate: Option<Duration>,
+    },
+    /// It is being done.
+    Working(Step),
+    /// It runs.
+    Inside(Inside),
+    /// It did not work.
+    Failed(Cause),
+}
+
+/// A user's running container. Whoever holds one may hold one of the past: `closed` tells.
+#[derive(Clone)]
+pub struct Inside {
+    /// Whose it is.
+    pub user: Username,
+    /// Its id.
+    pub container: Arc<str>,
+    /// Its address.
+    pub addr: IpAddr,
+    /// Cancelled once it no longer runs.
+    pub closed: CancellationToken,
+    clocks: Arc<Clocks>,
+}
+
+impl fmt::Debug for Inside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Inside").field(&self.container).finish()
+    }
+}
+
+impl Inside {
+    fn new(workspace: &Workspace, live: &Live) -> Self {
+        Self {
+            user: workspace.user.clone(),
+            container: Arc::clone(&live.id),
+            addr: live.addr,
+            closed: live.closed.child_token(),
+            clocks: Arc::clone(&workspace.clocks),
+        }
+    }
+
+    /// Counts a channel of a client open in the workspace until it is dropped.
+    pub fn channel(&self, client: IpAddr) -> OpenChannel {
+        OpenChannel::begin(&self.clocks, client)
+    }
+}
+
+/// Whether a start has not come to its end, nor been dropped by whoever did it.
+pub(super) fn is_under_way(phase: &watch::Receiver<Entering>) -> bool {
+    let settled = matches!(*phase.borrow(), Entering::Inside(_) | Entering::Failed(_));
+    !settled && phase.has_changed().is_ok()
+}
+
+impl Workspaces {
+    /// Sees to it that a user's container runs: one start for everyone who asks, which goes on
+    /// if they leave. A running one is entered without asking the engine.
+    pub fn enter(
+        &self,
+        user: &Username,
+        uid: Option<&str>,
+        client: IpAddr,
+    ) -> watch::Receiver<Entering> {
+        let workspace = self.workspace(user);
+        let by = Mover {
+            kind: Kind::Ssh,
+            app: None,
+            client: Some(client),
+        };
+        workspace.clocks.input.moved(workspace.clocks.now(), &by);
+        let mut state = workspace.write();
+        if let Life::Running(live) = &state.life {
+            let inside = Entering::Inside(Inside::new(&workspace, live));
+            return watch::Sender::new(inside).subscribe();
+        }
+        if let Some(phase) = state.entering.as_ref().filter(|phase| is_under_way(phase)) {
+            return phase.clone();
+        }
+        let (sender, phase) = watch::channel(Entering::Working(Step::Image));
+        state.entering = Some(phase.clone());
+        drop(state);
+        let (this, uid) = (self.clone(), uid.map(str::to_owned));
+        self.0.runtime.spawn(async move {
+            let entered = this.bring_up(&workspace, uid.as_deref(), &sender).await;
+            sender.send_replace(match entered {
+                Ok(inside) => Entering::Inside(inside),
+                Err(cause) => {
+                    tracing::info!(target: "audit", event = "start_failed",
+                        user = %workspace.user, reason = cause.as_str(), detail = %cause);
+                    Entering::Failed(cause)
+                }
+            });
+        });
+        phase
+    }
+
+    async fn bring_up(
+        &self,
+        workspace: &Workspace,
+        uid: Option<&str>,
+        phase: &watch::Sender<Entering>,
+    ) -> Result<Inside, Cause> {
+        let began = Instant::now();
+        let tell = |position, estimate| {
+            phase.send_replace(Entering::Queued { position, estimate });
+        };
+        let _turn = self.0.queue.turn(tell).await;
+        let tell = |step| {
+            phase.send_replace(Entering::Working(step));
+        };
+        let (live, how) = self.container(workspace, uid, tell).await?;
+        tracing::info!(target: "audit", event = "start", user = %workspace.user,
+            container.id = %live.id, how, elapsed_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX));
+        Ok(Inside::new(workspace, &live))
+    }
+
+    /// Runs a command in a running container, with its input and output at hand.
+    ///
+    /// # Errors
+    /// [`EngineError`] if the engine fails or refuses.
+    pub async fn attach(
+        &self,
+        inside: &Inside,
+        command: &[String],
+    ) -> Result<Attached, EngineError> {
+        self.0.engine.attach(&inside.container, command).await
+    }
+}
