@@ -33,5 +33,6 @@ pub mod session;
 pub mod shell;
 pub mod ssh;
 pub mod symptoms;
+pub mod terminal;
 pub mod text;
 pub mod workspace;

@@ -152,7 +152,7 @@ async fn run_with(config: Config) -> Result<(), ServeError> {
         std::net::TcpListener::bind(addr).map_err(listen)
     });
     let scraped: Vec<_> = scraped.collect::<Result<_, _>>()?;
-    let metrics = Metrics::new(config.apps.keys().map(ToString::to_string));
+    let metrics = Metrics::new(config.openable().map(str::to_owned));
     let rare = &metrics.rare;
     let engine = Arc::new(Docker::connect(&config.engine).await?.counted(rare.clone()));
     let instance = Instance::load(&config.state_dir)?;
@@ -298,7 +298,7 @@ fn serve(
     runtime.block_on(async move {
         let meter = shared.metrics.meter();
         let service = Rc::new(Service {
-            handler: Rc::new(Front::new(shared, Arc::clone(&meter))),
+            handler: Rc::new(Front::new(shared, Arc::clone(&meter), connections.clone())),
             meter,
             tls,
             bounds,

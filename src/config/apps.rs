@@ -37,18 +37,24 @@ const NOT_TO_SET: [&str; 15] = [
 /// What a template may hold.
 const PLACEHOLDERS: [&str; 3] = ["user", "prefix", "secret"];
 
-/// Reads all apps: the defaults, changed and added to by the operator's.
+/// Reads all apps: the defaults, changed and added to by the operator's. None may have the name
+/// that is `taken`.
 pub fn apps(
     reading: &Reading,
     written: Section<'_>,
     own_cookies: &[&str],
     policy: &Policy,
+    taken: Option<&str>,
 ) -> BTreeMap<AppName, App> {
     let before = reading.count();
     let mut apps = BTreeMap::new();
     let mut ports = BTreeMap::<u16, (String, Place)>::new();
     for (name, (place, table)) in tables(reading, written) {
         let section = Section::new(reading, &format!("apps.{name}"), place, table);
+        if taken == Some(name.as_str()) {
+            let what = "is the terminal's name; choose another, or set `terminal.enabled = false`";
+            section.mistake(format!("`apps.{name}` {what}"));
+        }
         let app_name = match AppName::parse(&name) {
             Ok(name) => Some(name),
             Err(error) => {

@@ -12,12 +12,12 @@ use std::{
 };
 
 use super::{
-    Config, Engine, Limits, Listen, Log, LogFormat, Metrics, Site, Tls, UsageOf, addresses, admin,
-    apps, defaults, idle, keys,
+    Config, Engine, Limits, Listen, Log, LogFormat, Metrics, Site, TERMINAL, Tls, UsageOf,
+    addresses, admin, apps, defaults, idle, keys,
     mistake::{ConfigErrors, Mistake, Read},
     node::{Node, Place, Table, parse},
     section::{Reading, Section},
-    ssh, values, workspace,
+    ssh, terminal, values, workspace,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -92,7 +92,9 @@ pub(super) fn config(reading: &Reading, table: Table, base: &Path) -> Option<Con
         .and_then(|session| session.shared_cookie.as_deref());
     let own: Vec<&str> = keys::OWN_COOKIES.into_iter().chain(shared).collect();
     let idle = idle::idle(top.section("idle"));
-    let apps = apps::apps(reading, top.section("apps"), &own, &idle.policy);
+    let terminal = terminal::terminal(top.section("terminal"));
+    let taken = terminal.as_ref().map(|_| TERMINAL);
+    let apps = apps::apps(reading, top.section("apps"), &own, &idle.policy, taken);
     let ssh = ssh::ssh(top.section("ssh"), base);
     let limits = limits(top.section("limits"));
     let admin = admin::admin(top.section("admin"));
@@ -109,6 +111,7 @@ pub(super) fn config(reading: &Reading, table: Table, base: &Path) -> Option<Con
         apps,
         idle,
         ssh,
+        terminal,
         limits,
         admin,
         log,

@@ -16,6 +16,7 @@ mod mistake;
 mod node;
 mod section;
 mod ssh;
+mod terminal;
 mod values;
 mod workspace;
 
@@ -60,6 +61,8 @@ pub struct Config {
     pub idle: Idle,
     /// The second door.
     pub ssh: Ssh,
+    /// The terminal in the browser; `None`: there is none.
+    pub terminal: Option<Terminal>,
     /// Bounds against too much of anything.
     pub limits: Limits,
     /// What the operators' API grants.
@@ -346,6 +349,29 @@ pub enum Forward {
     Any,
     /// Nowhere.
     Off,
+}
+
+/// What the terminal in the browser is called among the apps: in paths, and in a token's `apps`.
+pub const TERMINAL: &str = "terminal";
+
+/// The terminal in the browser.
+#[derive(Clone, Debug)]
+pub struct Terminal {
+    /// Whether its shells outlive their page, if the image has tmux.
+    pub tmux: bool,
+}
+
+impl Config {
+    /// Whether this is the name of the terminal in the browser.
+    pub fn is_terminal(&self, app: &AppName) -> bool {
+        self.terminal.is_some() && app.as_str() == TERMINAL
+    }
+
+    /// Everything that can be opened in a workspace, by name.
+    pub fn openable(&self) -> impl Iterator<Item = &str> {
+        let terminal = self.terminal.as_ref().map(|_| TERMINAL);
+        self.apps.keys().map(AppName::as_str).chain(terminal)
+    }
 }
 
 /// Bounds against too much of anything.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::Finding;
 use crate::{
-    config::Config,
+    config::{Config, TERMINAL},
     engine::{ContainerSpec, Docker, Engine, EngineError},
     secret::random_id,
     workspace::UID,
@@ -39,11 +39,7 @@ pub async fn examine(config: &Config, engine: &Docker) -> Finding {
         }
         Err(error) => return fail(error.to_string(), "see the engine's own log"),
     }
-    let programs: Vec<&str> = config
-        .apps
-        .values()
-        .filter_map(|app| Some(app.command.first()?.as_str()))
-        .collect();
+    let programs: Vec<&str> = needed(config).map(|(_, program)| program).collect();
     let said = match ask(config, engine, &programs).await {
         Ok(said) => said,
         Err(error) => {
@@ -89,13 +85,18 @@ pub async fn examine(config: &Config, engine: &Docker) -> Finding {
     }
 }
 
+/// What can be opened, each with its program; the terminal's is that of `shell`'s helper.
+fn needed(config: &Config) -> impl Iterator<Item = (&str, &str)> {
+    let apps = config.apps.iter();
+    let apps = apps.filter_map(|(name, app)| Some((name.as_str(), app.command.first()?.as_str())));
+    apps.chain(config.terminal.iter().map(|_| (TERMINAL, "python3")))
+}
+
 /// Each lacking program with the apps it is for.
 fn apps_of(config: &Config, lacks: &[&str]) -> Vec<String> {
     let of = |program: &&str| {
-        let apps = config.apps.iter();
-        let apps =
-            apps.filter(|(_, app)| app.command.first().is_some_and(|first| first == program));
-        let apps: Vec<&str> = apps.map(|(name, _)| name.as_str()).collect();
+        let apps = needed(config).filter(|(_, needed)| needed == program);
+        let apps: Vec<&str> = apps.map(|(name, _)| name).collect();
         format!("`{program}`, the program of {}", apps.join(" and "))
     };
     lacks.iter().map(of).collect()

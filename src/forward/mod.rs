@@ -41,7 +41,7 @@ pub use self::{
     pool::Pool,
     request::{ClientInfo, ForRequest},
     response::ForResponse,
-    websocket::{accept_of, key_of},
+    websocket::{agree, is_handshake},
 };
 
 /// Where a request goes, and what is changed on its way.

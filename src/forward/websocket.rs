@@ -4,7 +4,10 @@ use std::borrow::Cow;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, header, request::Parts};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header,
+    request::Parts,
+};
 use hyper::{ext::Protocol, upgrade};
 use hyper_util::rt::TokioIo;
 
@@ -112,6 +115,29 @@ pub async fn open(
     Ok(Response::from_parts(parts, Body::empty()))
 }
 
+/// Agrees to a WebSocket that ends with us: the answer, and what will be its stream.
+///
+/// # Errors
+/// [`ForwardError::Handshake`] for a request that opens none.
+pub fn agree(asked: &Parts) -> Result<(Response<Body>, upgrade::OnUpgrade), ForwardError> {
+    let version = asked.headers.get(header::SEC_WEBSOCKET_VERSION);
+    if !is_handshake(asked) || version.is_none_or(|version| version != "13") {
+        return Err(ForwardError::Handshake);
+    }
+    let mut answer = Response::new(Body::empty());
+    if asked.extensions.get::<Protocol>().is_none() {
+        let accept = HeaderValue::try_from(accept_of(&key_of(&asked.headers)?));
+        let accept = accept.map_err(|_| ForwardError::Handshake)?;
+        *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        let headers = answer.headers_mut();
+        headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+        request::agree_to_websocket(headers);
+    }
+    let mut bare = Request::new(());
+    *bare.extensions_mut() = asked.extensions.clone();
+    Ok((answer, upgrade::on(bare)))
+}
+
 /// What the client offered; the app may take none else.
 struct Offered {
     protocols: Vec<String>,
@@ -158,7 +184,7 @@ impl Offered {
 ///
 /// # Errors
 /// [`ForwardError::Handshake`] for none, and for two.
-pub fn key_of(head: &HeaderMap) -> Result<String, ForwardError> {
+fn key_of(head: &HeaderMap) -> Result<String, ForwardError> {
     let mut keys = head.get_all(header::SEC_WEBSOCKET_KEY).iter();
     let (Some(key), None) = (keys.next(), keys.next()) else {
         return Err(ForwardError::Handshake);
@@ -168,7 +194,7 @@ pub fn key_of(head: &HeaderMap) -> Result<String, ForwardError> {
 }
 
 /// What `Sec-WebSocket-Accept` must be for a key.
-pub fn accept_of(key: &str) -> String {
+fn accept_of(key: &str) -> String {
     let text = [key.as_bytes(), MAGIC].concat();
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY, &text);
     STANDARD.encode(digest)
@@ -193,8 +219,6 @@ fn extensions(head: &HeaderMap) -> impl Iterator<Item = &str> {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     fn head(pairs: &[(&'static str, &'static str)]) -> HeaderMap {

@@ -8,6 +8,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use super::{
     Asker,
     head::{self, HeadError},
+    progress::Progress,
     reply,
 };
 use crate::{
@@ -18,7 +19,7 @@ use crate::{
     problem::Problem,
     route::{RouteError, Target},
     session::Denied,
-    workspace::{Cause, Failure, Phase, StopError},
+    workspace::{Cause, Failure, StopError},
 };
 
 /// Why a request didn't get what it asked for.
@@ -56,7 +57,7 @@ pub enum Refusal {
         /// What people call it.
         title: String,
         /// How far.
-        phase: Phase,
+        progress: Box<Progress>,
         /// The path and query that were asked for.
         here: Box<str>,
     },
@@ -334,22 +335,19 @@ fn person(refusal: &Refusal, told: &Problem, asker: &Asker<'_>, site: &Site) -> 
         Refusal::Starting {
             target,
             title,
-            phase,
+            progress,
             here,
-        } => {
-            let progress = Progress::of(phase);
-            pages::starting(&pages::Starting {
-                app_title: title,
-                user: target.user.as_str(),
-                step: &progress.step,
-                number: progress.number,
-                of: progress.of,
-                queue: progress.queue,
-                estimate_seconds: progress.estimate_seconds,
-                events: &format!("/_vestibule/progress{}/", target.prefix()),
-                here,
-            })
-        }
+        } => pages::starting(&pages::Starting {
+            app_title: title,
+            user: target.user.as_str(),
+            step: &progress.step,
+            number: progress.number,
+            of: progress.of,
+            queue: progress.queue,
+            estimate_seconds: progress.estimate_seconds,
+            events: &format!("/_vestibule/progress{}/", target.prefix()),
+            here,
+        }),
         Refusal::Failed {
             target,
             title,
@@ -387,47 +385,6 @@ fn way_on<'a>(refusal: &Refusal, site: &'a Site) -> Option<Action<'a>> {
         }
         Refusal::NotAProxy | Refusal::Head(_) => None,
         _ => link("Your workspace", "/"),
-    }
-}
-
-/// How far a start has come, for the page and its events.
-#[derive(Debug, serde::Serialize)]
-pub struct Progress {
-    step: String,
-    number: usize,
-    of: usize,
-    queue: Option<usize>,
-    estimate_seconds: Option<u64>,
-}
-
-impl Progress {
-    /// What there is to tell of a phase.
-    pub fn of(phase: &Phase) -> Self {
-        let waiting = |queue, estimate: Option<std::time::Duration>| Self {
-            step: "Waiting for a free place".to_owned(),
-            number: 0,
-            of: 4,
-            queue,
-            estimate_seconds: estimate.map(|estimate| estimate.as_secs().max(1)),
-        };
-        match phase {
-            Phase::Queued { position, estimate } => waiting(Some(*position), *estimate),
-            Phase::Working(step) => {
-                let (number, of) = step.number();
-                Self {
-                    step: step.to_string(),
-                    number,
-                    of,
-                    queue: None,
-                    estimate_seconds: None,
-                }
-            }
-            Phase::Ready(_) | Phase::Failed(_) => Self {
-                step: "Opening it".to_owned(),
-                number: 4,
-                ..waiting(None, None)
-            },
-        }
     }
 }
 

@@ -14,9 +14,10 @@ use super::{
     Shared,
     answer::Refusal,
     progress::{event, events},
-    reply,
+    reply, terminal,
 };
 use crate::{
+    config::TERMINAL,
     forward::Body,
     names::Username,
     pages::{self, Fact, Gauge, HomeApp, HomeSsh, Keep, Live},
@@ -119,6 +120,14 @@ fn live<'a>(shared: &'a Shared, entry: &Entry, usage: &Usage) -> Live<'a> {
         href: format!("/{name}/{user}/"),
         up: status.apps.iter().any(|up| up == name.as_str()),
     });
+    let terminal = shared.config.terminal.iter();
+    let terminal = terminal
+        .filter(|_| granted.is_none_or(|apps| apps.iter().any(|app| app.as_str() == TERMINAL)));
+    let terminal = terminal.map(|_| HomeApp {
+        title: terminal::TITLE,
+        href: format!("/{TERMINAL}/{user}/"),
+        up: runs,
+    });
     Live {
         state: status.state,
         state_sentence: sentence(status.state).to_owned(),
@@ -126,7 +135,7 @@ fn live<'a>(shared: &'a Shared, entry: &Entry, usage: &Usage) -> Live<'a> {
             .stops_in_seconds
             .filter(|_| status.about_to_stop)
             .map(about),
-        apps: apps.collect(),
+        apps: apps.chain(terminal).collect(),
         gauges: gauges(usage, status.state, shared.config.workspace.cpu_millis),
         facts: facts(&status),
         why: why(&explained),

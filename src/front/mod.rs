@@ -7,6 +7,7 @@
 mod access;
 mod answer;
 mod api;
+mod approval;
 mod head;
 mod held;
 mod home;
@@ -20,14 +21,15 @@ use std::{cell::Cell, net::IpAddr, pin::pin, sync::Arc};
 
 use http::{Method, Request, Response, Uri, header, request::Parts};
 use hyper::body::Incoming;
-use tokio::time::{Instant, timeout};
-use tokio_util::sync::CancellationToken;
+use tokio::time::Instant;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
     access::{AccessLog, Line},
     answer::Refusal,
     head::HeadError,
     held::Held,
+    progress::Start as _,
 };
 use crate::{
     admin::Api,
@@ -35,6 +37,7 @@ use crate::{
     forward::{Body, ClientInfo, Destination, ForRequest, ForResponse, ForwardError, Pool},
     listener::{Door, Handler, Peer},
     metrics::{self, Entered, Meter, Metrics},
+    names::AppName,
     route::{Route, RouteError, Target, route},
     secret,
     session::{Credential, Denied, Entry, Last, Reason, Sessions},
@@ -71,6 +74,8 @@ pub struct Front {
     /// What the ids of this thread's requests begin with, and how many there were.
     ids: (String, Cell<u64>),
     meter: Arc<Meter>,
+    /// What a stop of this thread waits for.
+    tasks: TaskTracker,
 }
 
 /// What the steps know of who asks.
@@ -141,9 +146,11 @@ impl Handler for Front {
 }
 
 impl Front {
-    /// A front with an upstream pool of its own, for the thread that `meter` counts.
-    pub fn new(shared: Arc<Shared>, meter: Arc<Meter>) -> Self {
+    /// A front with an upstream pool of its own, for the thread that `meter` counts and whose
+    /// end waits for `tasks`.
+    pub fn new(shared: Arc<Shared>, meter: Arc<Meter>, tasks: TaskTracker) -> Self {
         Self {
+            tasks,
             access: AccessLog::new(shared.config.log.format),
             shared,
             meter,
@@ -187,7 +194,12 @@ impl Front {
                 symptoms.note(Symptom::Misdirected, &head::host(head));
             }
         })?;
-        let known = |app: &str| Some(config.apps.get_key_value(app)?.0.clone());
+        let known = |app: &str| match config.apps.get_key_value(app) {
+            Some((app, _)) => Some(app.clone()),
+            None => AppName::parse(app)
+                .ok()
+                .filter(|app| config.is_terminal(app)),
+        };
         let target = match route(head.uri.path(), known)? {
             Route::App(target) => target,
             Route::AddSlash(target) => return Ok(reply::add_slash(&target, &head.uri)),
@@ -197,6 +209,9 @@ impl Front {
         let Some(entry) = self.enter(asker, Some(&target)).await? else {
             return login::redirect(self, head, &asker.path_and_query()).await;
         };
+        if config.is_terminal(&target.app) {
+            return terminal::answer(self, asker, target, entry).await;
+        }
         let visit = self.visit(asker, &target);
         let upstream = self.reach(asker, &target, &entry, &visit).await?;
         self.forward(asker, body, &target, &entry, &upstream, visit)
@@ -256,9 +271,9 @@ impl Front {
             return login::redirect(self, head, back).await;
         };
         match own {
-            Route::Ssh(code) => Ok(terminal::page(&self.shared, &entry, &code)),
+            Route::Ssh(code) => Ok(approval::page(&self.shared, &entry, &code)),
             Route::SshAnswer { code, allow } => {
-                Ok(terminal::answer(&self.shared, &entry, &code, allow))
+                Ok(approval::answer(&self.shared, &entry, &code, allow))
             }
             Route::Stop => home::stop(&self.shared, &entry.claims().user).await,
             Route::Keep => home::keep(&self.shared, &entry.claims().user, &head.uri),
@@ -374,26 +389,18 @@ impl Front {
             });
         }
         let uid = entry.claims().uid.as_deref();
-        let mut phases = workspaces.ensure(user, uid, app, &visit.by);
-        // A start goes on without us: dropping the wait loses nothing.
-        let settled = timeout(
-            config.workspace.patience,
-            phases.wait_for(Phase::is_settled),
-        )
-        .await;
-        let settled = settled.ok().and_then(Result::ok).map(|phase| phase.clone());
-        let phase = settled.unwrap_or_else(|| phases.borrow().clone());
-        match phase {
+        let start = workspaces.ensure(user, uid, app, &visit.by);
+        match progress::settle(start, config.workspace.patience).await {
             Phase::Ready(upstream) => Ok(upstream),
             Phase::Failed(failure) => Err(Refusal::Failed {
                 target,
                 title,
                 failure,
             }),
-            phase => Err(Refusal::Starting {
+            phase @ (Phase::Queued { .. } | Phase::Working(_)) => Err(Refusal::Starting {
                 target,
                 title,
-                phase,
+                progress: phase.progress().into(),
                 here: asker.path_and_query().into(),
             }),
         }

@@ -10,8 +10,13 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{Front, answer::Progress};
-use crate::{forward::Body, route::Target, session::Entry, workspace::Phase};
+use super::{Front, Shared};
+use crate::{
+    forward::Body,
+    route::Target,
+    session::Entry,
+    workspace::{Entering, Phase},
+};
 
 /// How often the page hears something although nothing changed, so that it can count seconds
 /// and a proxy in between doesn't take the stream for dead.
@@ -19,15 +24,125 @@ const BEAT: Duration = Duration::from_secs(5);
 /// Longest such a stream lasts; the page asks again.
 const LONGEST: Duration = Duration::from_mins(10);
 
+/// How far a start has come, for the page and its events.
+#[derive(Debug, serde::Serialize)]
+pub struct Progress {
+    /// What is being done, as a sentence.
+    pub step: String,
+    /// Which step that is, from 1; 0 before the first.
+    pub number: usize,
+    /// How many there are.
+    pub of: usize,
+    /// How many starts are before this one, if it waits for its turn.
+    pub queue: Option<usize>,
+    /// How long the wait may be.
+    pub estimate_seconds: Option<u64>,
+}
+
+/// Steps of an app's start, and of a workspace's without one.
+const APP_STEPS: usize = 4;
+const BARE_STEPS: usize = 2;
+
+impl Progress {
+    fn queued(position: usize, estimate: Option<Duration>, of: usize) -> Self {
+        Self {
+            queue: Some(position),
+            estimate_seconds: estimate.map(|estimate| estimate.as_secs().max(1)),
+            ..Self::at("Waiting for a free place".to_owned(), 0, of)
+        }
+    }
+
+    fn at(step: String, number: usize, of: usize) -> Self {
+        Self {
+            step,
+            number,
+            of,
+            queue: None,
+            estimate_seconds: None,
+        }
+    }
+
+    fn opening(of: usize) -> Self {
+        Self::at("Opening it".to_owned(), of, of)
+    }
+}
+
+/// A start that a page can follow.
+pub trait Start: Clone + Send + Sync + 'static {
+    /// How far it has come.
+    fn progress(&self) -> Progress;
+    /// The event that tells its end, if it has come.
+    fn outcome(&self) -> Option<&'static str>;
+}
+
+impl Start for Phase {
+    fn progress(&self) -> Progress {
+        match self {
+            Self::Queued { position, estimate } => {
+                Progress::queued(*position, *estimate, APP_STEPS)
+            }
+            Self::Working(step) => Progress::at(step.to_string(), step.number(), APP_STEPS),
+            Self::Ready(_) | Self::Failed(_) => Progress::opening(APP_STEPS),
+        }
+    }
+
+    fn outcome(&self) -> Option<&'static str> {
+        match self {
+            Self::Queued { .. } | Self::Working(_) => None,
+            Self::Ready(_) => Some("ready"),
+            Self::Failed(_) => Some("failed"),
+        }
+    }
+}
+
+impl Start for Entering {
+    fn progress(&self) -> Progress {
+        match self {
+            Self::Queued { position, estimate } => {
+                Progress::queued(*position, *estimate, BARE_STEPS)
+            }
+            Self::Working(step) => Progress::at(step.to_string(), step.number(), BARE_STEPS),
+            Self::Inside(_) | Self::Failed(_) => Progress::opening(BARE_STEPS),
+        }
+    }
+
+    fn outcome(&self) -> Option<&'static str> {
+        match self {
+            Self::Queued { .. } | Self::Working(_) => None,
+            Self::Inside(_) => Some("ready"),
+            Self::Failed(_) => Some("failed"),
+        }
+    }
+}
+
+/// How far a start is when it is settled, or after so long. It goes on without us.
+pub async fn settle<S: Start>(mut start: watch::Receiver<S>, patience: Duration) -> S {
+    let settled = start.wait_for(|start| start.outcome().is_some());
+    // If not in time, then as far as it is.
+    let _ = timeout(patience, settled).await;
+    start.borrow().clone()
+}
+
 /// Streams the start of `target` while the session lasts. Starts nothing.
 pub fn stream(front: &Front, target: &Target, entry: &Entry) -> Response<Body> {
+    let Shared {
+        workspaces, config, ..
+    } = &*front.shared;
+    if config.is_terminal(&target.app) {
+        follow(workspaces.entering(&target.user), entry)
+    } else {
+        follow(workspaces.phase(&target.user, &target.app), entry)
+    }
+}
+
+fn follow<S: Start>(start: Option<watch::Receiver<S>>, entry: &Entry) -> Response<Body> {
     // A few events: the page reads them as fast as they come, or is gone.
     let (events, body) = mpsc::channel(4);
-    match front.shared.workspaces.phase(&target.user, &target.app) {
-        Some(phases) => {
+    match start {
+        Some(start) => {
             let live = Arc::clone(&entry.live);
             tokio::task::spawn_local(async move {
-                let told = tell(phases, events);
+                let told = tell(start, events);
                 live.ended.run_until_cancelled(told).await
             });
         }
@@ -51,23 +166,20 @@ pub fn events(body: mpsc::Receiver<Bytes>) -> Response<Body> {
     response
 }
 
-/// Sends each phase until the start is settled or the page has gone.
-async fn tell(mut phases: watch::Receiver<Phase>, events: mpsc::Sender<Bytes>) {
+/// Sends each step until the start is settled or the page has gone.
+async fn tell<S: Start>(mut start: watch::Receiver<S>, events: mpsc::Sender<Bytes>) {
     let end = Instant::now() + LONGEST;
     while Instant::now() < end {
-        let phase = phases.borrow_and_update().clone();
-        let (message, settled) = match &phase {
-            Phase::Ready(_) => (event("ready", &json!({})), true),
-            Phase::Failed(_) => (event("failed", &json!({})), true),
-            Phase::Queued { .. } | Phase::Working { .. } => {
-                (event("progress", &json!(Progress::of(&phase))), false)
-            }
+        let now = start.borrow_and_update().clone();
+        let (message, settled) = match now.outcome() {
+            None => (event("progress", &json!(now.progress())), false),
+            Some(outcome) => (event(outcome, &json!({})), true),
         };
         if events.send(message).await.is_err() || settled {
             return;
         }
         // A closed channel is a start that was given up; the page asks again.
-        if matches!(timeout(BEAT, phases.changed()).await, Ok(Err(_))) {
+        if matches!(timeout(BEAT, start.changed()).await, Ok(Err(_))) {
             let _ = events.send(event("ready", &json!({}))).await;
             return;
         }

@@ -10,8 +10,17 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, header};
 
 /// A page of our own, for this user alone and for now.
 pub fn page(status: StatusCode, html: Html) -> Response<Body> {
+    page_that_may(pages::CSP, status, html)
+}
+
+/// The page of the terminal.
+pub fn terminal(html: Html) -> Response<Body> {
+    page_that_may(pages::TERMINAL_CSP, StatusCode::OK, html)
+}
+
+fn page_that_may(csp: &'static str, status: StatusCode, html: Html) -> Response<Body> {
     let mut response = plain(status, "text/html; charset=utf-8", Body::full(html));
-    let csp = HeaderValue::from_static(pages::CSP);
+    let csp = HeaderValue::from_static(csp);
     response
         .headers_mut()
         .insert(header::CONTENT_SECURITY_POLICY, csp);
@@ -77,7 +86,7 @@ pub fn asset(name: &str, asked: &HeaderMap) -> Option<Response<Body>> {
         header::CACHE_CONTROL,
         HeaderValue::from_static("public, max-age=300"),
     );
-    headers.extend(HeaderValue::try_from(asset.etag).map(|tag| (header::ETAG, tag)));
+    headers.extend(HeaderValue::try_from(&asset.etag).map(|tag| (header::ETAG, tag)));
     Some(response)
 }
 

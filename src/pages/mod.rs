@@ -4,6 +4,7 @@
 //! workspace. Promise: every text it is given is escaped, every page does its work without
 //! script, and none needs more than [`CSP`] allows.
 
+mod approval;
 mod asset;
 mod failed;
 mod home;
@@ -15,13 +16,14 @@ mod terminal;
 mod tests;
 
 pub use self::{
+    approval::{Approval, ApprovalState, approval},
     asset::{Asset, asset},
     failed::{Failed, failed},
     home::{Fact, Gauge, Home, HomeApp, HomeSsh, Keep, Live, home, live},
     refused::{Action, Refused, refused},
     signed_out::signed_out,
     starting::{Starting, starting},
-    terminal::{Terminal, TerminalState, terminal},
+    terminal::{Terminal, terminal},
 };
 
 /// A rendered HTML document.
@@ -31,6 +33,11 @@ pub type Html = String;
 /// server, send forms to it, and never stand in another page's frame.
 pub const CSP: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
     connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// What the terminal's page may do more: xterm.js draws colours by styles of its own making.
+pub const TERMINAL_CSP: &str = "default-src 'none'; style-src 'self' 'unsafe-inline'; \
+    script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; \
+    frame-ancestors 'none'";
 
 /// Renders a page.
 fn render(page: &impl askama::Template) -> Html {

@@ -1,72 +1,23 @@
-//! The page on which a user lets a terminal in.
+//! The page of the terminal.
 
 use askama::Template;
 
 use super::{Html, render};
 
-/// The page on which a user lets a terminal in.
+/// The page of the terminal.
 #[derive(Clone, Debug, Template)]
 #[template(path = "terminal.html", config = "src/pages/askama.toml")]
 pub struct Terminal<'a> {
-    /// Who is asked.
+    /// Whose it is.
     pub user: &'a str,
-    /// What the terminal shows.
-    pub code: &'a str,
-    /// How far it is.
-    pub state: TerminalState,
+    /// Whether its shell is still there after the connection was lost.
+    pub kept: bool,
+    /// Where a shell of another name is found: `/terminal/ann/`.
+    pub others: &'a str,
 }
 
-/// How far a terminal's request is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TerminalState {
-    /// It waits for an answer.
-    Asks {
-        /// The address it comes from.
-        from: String,
-        /// For how long it has waited.
-        seconds: u64,
-    },
-    /// It was let in.
-    Allowed,
-    /// It was sent away.
-    Denied,
-    /// Nobody waits under this code.
-    Gone,
-}
-
-/// The page on which a user lets a terminal in.
+/// The page of the terminal; the only one that needs script, and more than [`super::CSP`]: see
+/// [`super::TERMINAL_CSP`].
 pub fn terminal(page: &Terminal<'_>) -> Html {
     render(page)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_terminal_that_waits_can_be_let_in() {
-        for (state, asks) in [
-            (
-                TerminalState::Asks {
-                    from: "192.0.2.1".to_owned(),
-                    seconds: 3,
-                },
-                true,
-            ),
-            (TerminalState::Allowed, false),
-            (TerminalState::Denied, false),
-            (TerminalState::Gone, false),
-        ] {
-            let page = terminal(&Terminal {
-                user: "ann",
-                code: "ABCD2345",
-                state,
-            });
-            assert_eq!(
-                page.contains("/_vestibule/ssh/ABCD2345/allow"),
-                asks,
-                "{page}"
-            );
-        }
-    }
 }

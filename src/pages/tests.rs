@@ -51,6 +51,11 @@ fn every_page(text: &str) -> Vec<Html> {
             here: text,
         }),
         signed_out(text),
+        terminal(&Terminal {
+            user: text,
+            kept: true,
+            others: text,
+        }),
         refused(&Refused {
             status: 403,
             title: text,
@@ -136,7 +141,7 @@ fn nothing_stands_inline_and_nothing_comes_from_elsewhere() {
             }
         }
     }
-    for name in ["page.css", "page.js"] {
+    for name in ["page.css", "page.js", "terminal.css", "terminal.mjs"] {
         let text = String::from_utf8_lossy(asset(name).unwrap().bytes).into_owned();
         for outside in ["//", "url(", "@import", "innerHTML", "eval("] {
             assert!(!text.contains(outside), "{outside} in {name}");
@@ -155,8 +160,31 @@ fn every_file_a_page_loads_is_there() {
 }
 
 #[test]
+fn every_module_the_terminal_imports_is_there() {
+    let script = String::from_utf8_lossy(asset("terminal.mjs").unwrap().bytes);
+    let imported = script
+        .lines()
+        .filter_map(|line| line.split_once(" from \"./"));
+    let names: Vec<&str> = imported
+        .map(|(_, name)| name.trim_end_matches("\";"))
+        .collect();
+    assert_eq!(names.len(), 3, "{names:?}");
+    for name in names {
+        assert!(asset(name).is_some(), "{name}");
+    }
+}
+
+#[test]
+fn no_page_runs_what_stands_in_it_or_stands_in_a_frame() {
+    for csp in [CSP, TERMINAL_CSP] {
+        assert!(csp.contains("script-src 'self';"), "{csp}");
+        assert!(csp.contains("frame-ancestors 'none'"), "{csp}");
+    }
+}
+
+#[test]
 fn different_files_have_different_etags() {
-    let tag = |name| asset(name).unwrap().etag;
+    let tag = |name| asset(name).unwrap().etag.as_str();
     assert_ne!(tag("page.css"), tag("page.js"));
     assert_ne!(tag("page.js"), tag("favicon.svg"));
     assert!(tag("page.css").starts_with('"') && tag("page.css").ends_with('"'));
@@ -182,7 +210,7 @@ fn a_log_is_shown_only_if_there_is_one() {
 #[test]
 fn whatever_changes_something_is_a_form() {
     let [.., refused, home] = &every_page("text")[..] else {
-        unreachable!("there are five pages");
+        unreachable!("there are six pages");
     };
     for (page, action) in [
         (home, "/_vestibule/logout"),
@@ -207,7 +235,7 @@ proptest! {
     fn no_text_and_no_number_breaks_a_page(
         text in ".*", number: usize, of: usize, queue: Option<usize>, estimate_seconds: Option<u64>,
     ) {
-        prop_assert_eq!(every_page(&text).len(), 5);
+        prop_assert_eq!(every_page(&text).len(), 6);
         let page = starting(&Starting {
             app_title: &text, user: &text, step: &text, number, of, queue, estimate_seconds,
             events: &text, here: &text,

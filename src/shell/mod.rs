@@ -13,11 +13,12 @@ mod stream;
 
 use std::{
     collections::BTreeMap,
+    convert::Infallible,
     sync::atomic::{AtomicU64, Ordering},
 };
 
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, sync::watch};
 use tokio_util::sync::CancellationToken;
 
 use self::helper::Helper;
@@ -144,6 +145,28 @@ impl Shell {
         request["do"] = json!("resize");
         request["name"] = json!(name);
         self.helper.ask(request).await.map(drop)
+    }
+
+    /// Tells a program's terminal each size that is another than the last one, of which `known`
+    /// is the first. Never ends.
+    pub async fn follow(
+        &self,
+        name: u64,
+        mut sizes: watch::Receiver<Size>,
+        mut known: Size,
+    ) -> Infallible {
+        loop {
+            let size = *sizes.borrow_and_update();
+            if size != known && size != Size::default() {
+                known = size;
+                if let Err(error) = self.resize(name, size).await {
+                    tracing::debug!(%error, "a new size did not arrive");
+                }
+            }
+            if sizes.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+        }
     }
 
     /// Sends a signal (`INT`) to a program's process group, on a terminal to the one in front.

@@ -22,7 +22,7 @@ use crate::{
     names::Username,
     session::Claims,
     shell::{Shell, ShellError},
-    workspace::{Cause, Entering, OpenChannel},
+    workspace::{Cause, Entering, Kind, Mover, OpenChannel},
 };
 
 /// How many re-checks of a key in a row may have no answer before that is one: a web application
@@ -203,8 +203,13 @@ impl Client {
     /// [`EnterError`]; the next call tries again.
     pub async fn shell(&self) -> Result<Arc<Shell>, EnterError> {
         let shell = self.shell.get_or_try_init(async || {
-            let (uid, from) = (self.claims.uid.as_deref(), self.addr());
-            let mut phase = self.ssh.workspaces.enter(&self.user, uid, from);
+            let uid = self.claims.uid.as_deref();
+            let by = Mover {
+                kind: Kind::Ssh,
+                app: None,
+                client: Some(self.addr()),
+            };
+            let mut phase = self.ssh.workspaces.enter(&self.user, uid, &by);
             loop {
                 let now = phase.borrow_and_update().clone();
                 match now {
@@ -212,7 +217,7 @@ impl Client {
                         let shell = Shell::open(&self.ssh.workspaces, inside).await?;
                         return Ok::<_, EnterError>(Arc::new(shell));
                     }
-                    Entering::Failed(cause) => return Err(cause.into()),
+                    Entering::Failed(failure) => return Err(failure.cause.clone().into()),
                     Entering::Queued { .. } | Entering::Working(_) => {
                         self.progress.send_replace(Some(now));
                     }

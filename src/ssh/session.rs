@@ -170,10 +170,16 @@ impl Prepared {
             }
         };
         let size = program.terminal.map(|terminal| terminal.size);
-        let resizes = resizes(&shell, name, self.size.clone(), size);
+        let sizes = self.size.clone();
+        let resizes = async {
+            match size {
+                Some(first) => shell.follow(name, sizes, first).await,
+                None => std::future::pending().await,
+            }
+        };
         let ending = tokio::select! {
             ending = speak(&mut running, &self.writer, &client.pace, said) => ending,
-            () = resizes => Ending::Lost,
+            never = resizes => match never {},
             () = self.inbox.overflow() => return self.fail(TOO_MUCH).await,
         };
         self.end(client, ending).await;
@@ -318,25 +324,6 @@ pub async fn pass_on(inbox: &Inbox, mut to: OwnedWriteHalf, sent: impl Fn(usize)
         }
     }
     let _ = to.shutdown().await;
-}
-
-/// Tells a program's terminal each new size; ends with the channel alone.
-async fn resizes(shell: &Shell, name: u64, mut sizes: watch::Receiver<Size>, first: Option<Size>) {
-    let Some(mut known) = first else {
-        return std::future::pending().await;
-    };
-    loop {
-        let size = *sizes.borrow_and_update();
-        if size != known && size != Size::default() {
-            known = size;
-            if let Err(error) = shell.resize(name, size).await {
-                tracing::debug!(%error, "a new size did not arrive");
-            }
-        }
-        if sizes.changed().await.is_err() {
-            return std::future::pending().await;
-        }
-    }
 }
 
 fn name_of(signal: &Sig) -> String {

@@ -158,12 +158,14 @@ impl OpenSocket {
     pub fn client_data(&mut self, length: u64) {
         let now = self.activity.clocks.now();
         if self.rounds.sent(now, length) {
-            self.socket.input.store(now, Relaxed);
-            self.activity
-                .clocks
-                .input
-                .moved(now, &self.activity.visit.by);
+            self.input();
         }
+    }
+
+    /// A person did something with it just now.
+    pub fn input(&self) {
+        self.socket.input.store(self.activity.clocks.now(), Relaxed);
+        self.activity.input();
     }
 }
 

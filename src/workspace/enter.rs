@@ -8,14 +8,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Workspaces,
-    activity::OpenChannel,
-    clocks::{Clocks, Kind, Mover},
-    phase::{Cause, Step},
+    activity::{OpenChannel, OpenSocket, Visit},
+    clocks::{Clocks, Mover},
+    phase::{Cause, Failure, Step},
     state::{Life, Live, Workspace},
 };
 use crate::{
     engine::{Attached, EngineError},
     names::Username,
+    secret::random_id,
 };
 
 /// How far the start of a container has come. A waiter sees the last one.
@@ -33,7 +34,14 @@ pub enum Entering {
     /// It runs.
     Inside(Inside),
     /// It did not work.
-    Failed(Cause),
+    Failed(Arc<Failure>),
+}
+
+impl Entering {
+    /// Whether nothing more will come.
+    pub fn is_settled(&self) -> bool {
+        matches!(self, Self::Inside(_) | Self::Failed(_))
+    }
 }
 
 /// A user's running container. Whoever holds one may hold one of the past: `closed` tells.
@@ -71,30 +79,46 @@ impl Inside {
     pub fn channel(&self, client: IpAddr) -> OpenChannel {
         OpenChannel::begin(&self.clocks, client)
     }
+
+    /// Counts a WebSocket open in the workspace until it is dropped.
+    pub fn socket(&self, visit: Visit) -> OpenSocket {
+        OpenSocket::begin(&self.clocks, visit, 0)
+    }
 }
 
 /// Whether a start has not come to its end, nor been dropped by whoever did it.
 pub(super) fn is_under_way(phase: &watch::Receiver<Entering>) -> bool {
-    let settled = matches!(*phase.borrow(), Entering::Inside(_) | Entering::Failed(_));
-    !settled && phase.has_changed().is_ok()
+    !phase.borrow().is_settled() && phase.has_changed().is_ok()
 }
 
 impl Workspaces {
+    /// The running container, if there is one, for somebody who comes now. Never waits.
+    pub fn inside(&self, user: &Username, visit: &Visit) -> Option<Inside> {
+        let workspace = self.known(user)?;
+        // Under this lock the reaper decides, so what is found here isn't about to be stopped.
+        let state = workspace.read();
+        let Life::Running(live) = &state.life else {
+            return None;
+        };
+        workspace.clocks.came(visit);
+        Some(Inside::new(&workspace, live))
+    }
+
+    /// The start of a container under way, or the last one.
+    pub fn entering(&self, user: &Username) -> Option<watch::Receiver<Entering>> {
+        self.known(user)?.read().entering.clone()
+    }
+
     /// Sees to it that a user's container runs: one start for everyone who asks, which goes on
     /// if they leave. A running one is entered without asking the engine.
     pub fn enter(
         &self,
         user: &Username,
         uid: Option<&str>,
-        client: IpAddr,
+        by: &Mover,
     ) -> watch::Receiver<Entering> {
         let workspace = self.workspace(user);
-        let by = Mover {
-            kind: Kind::Ssh,
-            app: None,
-            client: Some(client),
-        };
-        workspace.clocks.input.moved(workspace.clocks.now(), &by);
+        workspace.clocks.input.moved(workspace.clocks.now(), by);
         let mut state = workspace.write();
         if let Life::Running(live) = &state.life {
             let inside = Entering::Inside(Inside::new(&workspace, live));
@@ -112,9 +136,15 @@ impl Workspaces {
             sender.send_replace(match entered {
                 Ok(inside) => Entering::Inside(inside),
                 Err(cause) => {
-                    tracing::info!(target: "audit", event = "start_failed",
-                        user = %workspace.user, reason = cause.as_str(), detail = %cause);
-                    Entering::Failed(cause)
+                    let failure = Failure {
+                        id: random_id(),
+                        cause,
+                        log_tail: Vec::new(),
+                        retry_after: Duration::ZERO,
+                    };
+                    tracing::info!(target: "audit", event = "start_failed", user = %workspace.user,
+                        reason = failure.cause.as_str(), detail = %failure.cause, failure = failure.id);
+                    Entering::Failed(Arc::new(failure))
                 }
             });
         });

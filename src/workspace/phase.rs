@@ -47,9 +47,9 @@ pub enum Step {
 }
 
 impl Step {
-    /// Which one of how many it is, counted from 1.
-    pub fn number(self) -> (usize, usize) {
-        (self as usize + 1, 4)
+    /// Which one it is, counted from 1.
+    pub fn number(self) -> usize {
+        self as usize + 1
     }
 }
 

@@ -102,6 +102,36 @@ async fn the_home_page_tells_what_is_and_keeps_up_with_it() {
 }
 
 #[tokio::test]
+async fn a_terminal_is_opened_typed_into_reloaded_and_ended() {
+    let world = World::start("").await;
+    world.open_the_site().await;
+    let log = world.dir.join("terminal.log");
+    let said = fs::File::create(&log).unwrap();
+    let mut command = browser(&world, &world.alice, "terminal.mjs");
+    command.stdout(said.try_clone().unwrap()).stderr(said);
+    let mut browser = command.spawn().unwrap();
+    let mut restarted = false;
+    let mut ended = None;
+    until("the browser ends", 3 * SLOW, async || {
+        if !restarted
+            && fs::read_to_string(&log)
+                .unwrap()
+                .contains("restart the server")
+        {
+            world.end("TERM").await;
+            world.launch().await;
+            restarted = true;
+        }
+        ended = browser.try_wait().unwrap();
+        ended.is_some()
+    })
+    .await;
+    let said = fs::read_to_string(&log).unwrap();
+    println!("terminal.mjs\n{said}");
+    assert!(ended.unwrap().success(), "{said}");
+}
+
+#[tokio::test]
 async fn a_revoked_user_loses_the_editor_at_once_and_comes_back_by_a_reload() {
     let world = World::start("[workspace]\npatience = \"20s\"").await;
     world.open_the_site().await;

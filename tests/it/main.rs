@@ -36,4 +36,5 @@ mod ssh;
 mod starts;
 mod streams;
 mod tenants;
+mod terminal;
 mod traces;

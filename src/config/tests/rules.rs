@@ -26,6 +26,16 @@ fn assert_rules(rules: &[(&str, &str)]) {
 }
 
 #[test]
+fn the_terminal_keeps_its_name_while_it_is_there() {
+    let app = "[apps.terminal]\ncommand = [\"ttyd\"]\nport = 7681\n";
+    assert_rules(&[
+        (app, "`apps.terminal` is the terminal's name"),
+        (&format!("[terminal]\nenabled = false\n{app}"), ""),
+        ("[terminal]\ntmux = false\n", ""),
+    ]);
+}
+
+#[test]
 fn origins_and_urls() {
     for (url, good) in [
         ("https://localhost:8443", true),

@@ -49,7 +49,8 @@ class Program:
         size(master, pty)
         modes(slave, pty.get("modes", []))
         self.marks = {name}
-        env["SSH_TTY"] = name
+        if "SSH_CONNECTION" in env:
+            env["SSH_TTY"] = name
         self.pid = self.fork(argv, env, (slave, slave, slave), True)
         os.close(slave)
         end = End(self.loop, master)
