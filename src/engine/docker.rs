@@ -8,11 +8,7 @@ use bollard::{
     container::LogOutput,
     errors::Error,
     exec::{StartExecOptions, StartExecResults},
-    models::{
-        ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum,
-        ContainerStatsResponse, EndpointSettings, EventMessage, ExecConfig, HostConfig, Mount,
-        MountType, NetworkCreateRequest, NetworkingConfig,
-    },
+    models::{ContainerStatsResponse, ExecConfig, NetworkCreateRequest},
     query_parameters::{
         CreateContainerOptions, EventsOptionsBuilder, InspectContainerOptions,
         InspectNetworkOptions, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
@@ -25,16 +21,16 @@ use futures_util::{
 };
 
 use super::{
-    Attached, Container, ContainerSpec, Engine, EngineError, Event, Labels, Network, Output, Run,
-    Usage, cgroup::Accounts, shield,
+    Attached, Container, ContainerSpec, Engine, EngineError, Event, Labels, Network, Output, Usage,
+    cgroup::Accounts,
+    shield,
+    words::{container, creation, event, typed, usage},
 };
 use crate::{config, metrics};
 
 /// The bridge option that lets containers on a network reach each other, or not
 /// (Docker's documentation of the bridge network driver).
 const ICC: &str = "com.docker.network.bridge.enable_icc";
-/// Length of the window in which the kernel counts CPU quota, in microseconds.
-const CPU_PERIOD: i64 = 100_000;
 /// How many containers are asked about side by side.
 const LOOKS: usize = 8;
 /// How much of a command's output is kept.
@@ -95,7 +91,7 @@ impl Docker {
     ) -> Result<T, EngineError> {
         let deadline = self.timeout + Duration::from_secs(extra);
         let answer = match tokio::time::timeout(deadline, call).await {
-            Ok(answer) => answer.map_err(|error| self.typed(error)),
+            Ok(answer) => answer.map_err(|error| typed(error, self.timeout)),
             Err(_) => Err(EngineError::Timeout(deadline.as_secs())),
         };
         // That there is no such container is mostly what was to be found out.
@@ -106,32 +102,6 @@ impl Docker {
         }
         answer
     }
-
-    fn typed(&self, error: Error) -> EngineError {
-        match error {
-            Error::DockerResponseServerError {
-                status_code,
-                message,
-            } => {
-                let text = message.to_lowercase();
-                if text.contains("no such image") {
-                    let name = message.rsplit("image: ").next().unwrap_or_default();
-                    EngineError::ImageMissing(name.trim().to_owned())
-                } else if text.contains("no space left") {
-                    EngineError::DiskFull
-                } else if text.contains("network") && text.contains("not found") {
-                    EngineError::NetworkMissing
-                } else if status_code == 404 {
-                    EngineError::ContainerGone
-                } else {
-                    EngineError::Refused(message)
-                }
-            }
-            Error::RequestTimeoutError => EngineError::Timeout(self.timeout.as_secs()),
-            Error::JsonDataError { message, .. } => EngineError::Refused(message),
-            _ => EngineError::Unreachable,
-        }
-    }
 }
 
 /// Turns an answer of "there is none" into `None`.
@@ -141,47 +111,6 @@ fn found<T>(answer: Result<T, EngineError>) -> Result<Option<T>, EngineError> {
         Err(EngineError::ContainerGone | EngineError::NetworkMissing) => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-fn container(seen: ContainerInspectResponse) -> Container {
-    let state = seen.state.unwrap_or_default();
-    let networks = seen.network_settings.and_then(|settings| settings.networks);
-    let addr = networks
-        .unwrap_or_default()
-        .into_values()
-        .find_map(|endpoint| endpoint.ip_address.and_then(|address| address.parse().ok()));
-    let labels = seen
-        .config
-        .and_then(|config| config.labels)
-        .unwrap_or_default();
-    Container {
-        id: seen.id.unwrap_or_default(),
-        labels: labels.into_iter().collect(),
-        run: match state.status {
-            Some(ContainerStateStatusEnum::RUNNING) => Run::Running,
-            Some(ContainerStateStatusEnum::PAUSED) => Run::Paused,
-            _ => Run::Stopped,
-        },
-        addr,
-        out_of_memory: state.oom_killed.unwrap_or_default(),
-        started_at: state.started_at.unwrap_or_default(),
-    }
-}
-
-fn event(message: EventMessage) -> Option<Event> {
-    let id = message.actor.as_ref()?.id.clone()?;
-    let action = message.action?;
-    if action == "oom" {
-        return Some(Event::OutOfMemory { id });
-    }
-    if action == "exec_die" {
-        let exec = message.actor?.attributes?.remove("execID")?;
-        return Some(Event::ExecEnded { id, exec });
-    }
-    let changes = ["start", "die", "destroy", "pause", "unpause", "create"];
-    changes
-        .contains(&action.as_str())
-        .then_some(Event::Container { id })
 }
 
 fn filters(pairs: &[(&str, String)]) -> HashMap<String, Vec<String>> {
@@ -268,47 +197,11 @@ impl Engine for Docker {
     }
 
     async fn create(&self, spec: &ContainerSpec) -> Result<String, EngineError> {
-        let mount = |(source, target, read_only): &(String, String, bool)| Mount {
-            typ: Some(MountType::BIND),
-            source: Some(source.clone()),
-            target: Some(target.clone()),
-            read_only: Some(*read_only),
-            ..Default::default()
-        };
-        let memory = i64::try_from(spec.memory).unwrap_or(i64::MAX);
-        let host = HostConfig {
-            memory: Some(memory),
-            // Equal limits: no swap beside it (docker run reference, --memory-swap).
-            memory_swap: Some(memory),
-            cpu_period: Some(CPU_PERIOD),
-            cpu_quota: Some(i64::from(spec.cpu_millis) * CPU_PERIOD / 1000),
-            pids_limit: Some(spec.pids.into()),
-            cap_drop: Some(vec!["ALL".to_owned()]),
-            cap_add: Some(spec.capabilities.clone()),
-            security_opt: Some(vec!["no-new-privileges".to_owned()]),
-            network_mode: Some(spec.network.clone()),
-            mounts: Some(spec.mounts.iter().map(mount).collect()),
-            init: Some(true),
-            ..Default::default()
-        };
-        let endpoints = HashMap::from([(spec.network.clone(), EndpointSettings::default())]);
-        let body = ContainerCreateBody {
-            image: Some(spec.image.clone()),
-            labels: Some(spec.labels.clone().into_iter().collect()),
-            env: Some(spec.env.clone()),
-            open_stdin: Some(true),
-            tty: Some(true),
-            host_config: Some(host),
-            networking_config: Some(NetworkingConfig {
-                endpoints_config: Some(endpoints),
-            }),
-            ..Default::default()
-        };
         let options = CreateContainerOptions {
             name: Some(spec.name.clone()),
             ..Default::default()
         };
-        self.within(0, self.api.create_container(Some(options), body))
+        self.within(0, self.api.create_container(Some(options), creation(spec)))
             .await
             .map(|made| made.id)
     }
@@ -446,21 +339,7 @@ impl Engine for Docker {
                 .unwrap_or_else(|| Ok(ContainerStatsResponse::default()))
         };
         let seen = self.within(0, first).await?;
-        let cpu = seen.cpu_stats.and_then(|cpu| cpu.cpu_usage);
-        let memory = seen.memory_stats.unwrap_or_default();
-        // Of cgroup v1 and v2 (Docker's documentation of `docker stats`).
-        let parts = memory.stats.unwrap_or_default();
-        let cache = ["total_inactive_file", "inactive_file"]
-            .iter()
-            .find_map(|name| parts.get(*name));
-        Ok(Usage {
-            cpu_nanos: cpu.and_then(|cpu| cpu.total_usage).unwrap_or_default(),
-            memory: memory
-                .usage
-                .unwrap_or_default()
-                .saturating_sub(cache.copied().unwrap_or_default()),
-            memory_limit: memory.limit.unwrap_or_default(),
-        })
+        Ok(usage(seen))
     }
 
     fn events(

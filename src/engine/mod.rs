@@ -6,6 +6,7 @@
 mod cgroup;
 mod docker;
 mod shield;
+mod words;
 
 use std::{collections::BTreeMap, net::IpAddr, pin::Pin, sync::Arc, time::Duration};
 
