@@ -25,8 +25,7 @@ pub fn page(shared: &Shared, entry: &Entry, code: &str) -> Response<Body> {
 /// Answers it.
 pub fn answer(shared: &Shared, entry: &Entry, code: &str, allow: bool) -> Response<Body> {
     let user = &entry.claims().user;
-    let answer = allow.then(|| entry.claims().session.clone());
-    let state = match (shared.approvals.answer(code, user, answer), allow) {
+    let state = match (shared.approvals.answer(code, entry.claims(), allow), allow) {
         (false, _) => TerminalState::Gone,
         (true, true) => TerminalState::Allowed,
         (true, false) => TerminalState::Denied,

@@ -6,17 +6,19 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
+    time::SystemTime,
 };
 
 use russh::{keys::PublicKey, server::Handle};
 use tokio::{
     sync::{OnceCell, watch},
-    time::{MissedTickBehavior, interval},
+    time::{MissedTickBehavior, interval, sleep},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Ended, Ssh, authorized::Permits, inbox::Inbox, keys::Unanswered, pace::Pace, store::Account,
+    Ended, Ssh, authorized::Permits, inbox::Inbox, keys::Unanswered, limits::Place, pace::Pace,
+    store::Account,
 };
 use crate::{
     names::Username,
@@ -85,6 +87,7 @@ pub struct Client {
     account: Account,
     claims: Claims,
     login: Login,
+    _place: Place<Username>,
     ssh: Arc<Ssh>,
     shell: OnceCell<Arc<Shell>>,
     /// Cancelled once the helper is there.
@@ -121,7 +124,7 @@ impl Client {
         (peer, local): (SocketAddr, SocketAddr),
         handle: Handle,
         pace: Arc<Pace>,
-        (claims, login, permits): (Claims, Login, Permits),
+        ((claims, login, permits), place): ((Claims, Login, Permits), Place<Username>),
     ) -> Arc<Self> {
         Arc::new(Self {
             account: ssh.store.account(&claims.user, &pace),
@@ -136,6 +139,7 @@ impl Client {
             ended: CancellationToken::new(),
             agent: Mutex::new(None),
             login,
+            _place: place,
             ssh,
             shell: OnceCell::new(),
             there: CancellationToken::new(),
@@ -254,6 +258,11 @@ impl Client {
             if self.ssh.sessions.is_revoked(&self.claims) {
                 return Ended::Revoked;
             }
+            // Looked at anew at each re-check: the clock on the wall may jump.
+            let left = self.claims.expires.duration_since(SystemTime::now());
+            let Ok(left) = left else {
+                return Ended::Expired;
+            };
             let running = self.shell.get();
             let gone = async {
                 match running {
@@ -268,6 +277,7 @@ impl Client {
                 () = gone => return Ended::Stopped,
                 // The sender lives as long as we.
                 _ = revocations.changed() => continue,
+                () = sleep(left) => continue,
                 _ = recheck.tick() => {}
                 () = self.there.cancelled(), if running.is_none() => continue,
             }
