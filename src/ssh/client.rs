@@ -17,7 +17,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Ended, Ssh, authorized::Permits, inbox::Inbox, keys::Unanswered, limits::Place, pace::Pace,
+    Ended, Ssh, audit::Refusals, authorized::Permits, inbox::Inbox, keys::Unanswered, limits::Place, pace::Pace,
     store::Account,
 };
 use crate::{
@@ -82,6 +82,8 @@ pub struct Client {
     pub ended: CancellationToken,
     /// How it is read.
     pub pace: Arc<Pace>,
+    /// What was refused to it.
+    pub refusals: Refusals,
     /// The helper's socket of the client's agent, once the client offered one.
     agent: Mutex<Option<String>>,
     account: Account,
@@ -136,6 +138,7 @@ impl Client {
             permits,
             handle,
             tasks: TaskTracker::new(),
+            refusals: Refusals::default(),
             ended: CancellationToken::new(),
             agent: Mutex::new(None),
             login,

@@ -7,6 +7,7 @@
 
 mod algorithms;
 mod approval;
+mod audit;
 mod authorized;
 mod channels;
 mod client;
@@ -260,7 +261,8 @@ impl Ssh {
         }
         let elapsed_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::info!(target: "audit", event = "ssh_close", user = %client.user,
-            client.addr = %addr, elapsed_ms, reason = why.as_str());
+            client.addr = %addr, elapsed_ms, reason = why.as_str(),
+            untold = client.refusals.untold());
     }
 }
 
