@@ -25,6 +25,8 @@ pub enum TerminalState {
         from: String,
         /// For how long it has waited.
         seconds: u64,
+        /// The browser's address, if it is in another network.
+        elsewhere: Option<String>,
     },
     /// It was let in.
     Allowed,
@@ -50,6 +52,7 @@ mod tests {
                 TerminalState::Asks {
                     from: "192.0.2.1".to_owned(),
                     seconds: 3,
+                    elsewhere: None,
                 },
                 true,
             ),
@@ -67,6 +70,22 @@ mod tests {
                 asks,
                 "{page}"
             );
+        }
+    }
+
+    #[test]
+    fn a_terminal_that_is_elsewhere_is_told_aloud() {
+        for (elsewhere, aloud) in [(None, false), (Some("198.51.100.1".to_owned()), true)] {
+            let page = terminal(&Terminal {
+                user: "ann",
+                code: "ABCD2345",
+                state: TerminalState::Asks {
+                    from: "192.0.2.1".to_owned(),
+                    seconds: 3,
+                    elsewhere,
+                },
+            });
+            assert_eq!(page.contains("this browser at 198.51.100.1"), aloud, "{page}");
         }
     }
 }

@@ -58,13 +58,22 @@ fn every_page(text: &str) -> Vec<Html> {
             request_id: text,
             actions: &actions,
         }),
+        terminal(&Terminal {
+            user: text,
+            code: text,
+            state: TerminalState::Asks {
+                from: text.to_owned(),
+                seconds: 3,
+                elsewhere: Some(text.to_owned()),
+            },
+        }),
         home(&Home {
             user: text,
             notice: Some(text),
             events: text,
             ssh: Some(HomeSsh {
                 command: text.to_owned(),
-                password: text.to_owned(),
+                password: Some(text.to_owned()),
             }),
             live: Live {
                 state: text,
