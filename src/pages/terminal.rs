@@ -85,7 +85,11 @@ mod tests {
                     elsewhere,
                 },
             });
-            assert_eq!(page.contains("this browser at 198.51.100.1"), aloud, "{page}");
+            assert_eq!(
+                page.contains("this browser at 198.51.100.1"),
+                aloud,
+                "{page}"
+            );
         }
     }
 }

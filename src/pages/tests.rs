@@ -41,6 +41,15 @@ fn every_page(text: &str) -> Vec<Html> {
             events: text,
             here: text,
         }),
+        terminal(&Terminal {
+            user: text,
+            code: text,
+            state: TerminalState::Asks {
+                from: text.to_owned(),
+                seconds: 3,
+                elsewhere: Some(text.to_owned()),
+            },
+        }),
         failed(&Failed {
             app_title: text,
             title: text,
@@ -57,15 +66,6 @@ fn every_page(text: &str) -> Vec<Html> {
             detail: text,
             request_id: text,
             actions: &actions,
-        }),
-        terminal(&Terminal {
-            user: text,
-            code: text,
-            state: TerminalState::Asks {
-                from: text.to_owned(),
-                seconds: 3,
-                elsewhere: Some(text.to_owned()),
-            },
         }),
         home(&Home {
             user: text,
@@ -191,7 +191,7 @@ fn a_log_is_shown_only_if_there_is_one() {
 #[test]
 fn whatever_changes_something_is_a_form() {
     let [.., refused, home] = &every_page("text")[..] else {
-        unreachable!("there are five pages");
+        unreachable!("there are six pages");
     };
     for (page, action) in [
         (home, "/_vestibule/logout"),
@@ -216,7 +216,7 @@ proptest! {
     fn no_text_and_no_number_breaks_a_page(
         text in ".*", number: usize, of: usize, queue: Option<usize>, estimate_seconds: Option<u64>,
     ) {
-        prop_assert_eq!(every_page(&text).len(), 5);
+        prop_assert_eq!(every_page(&text).len(), 6);
         let page = starting(&Starting {
             app_title: &text, user: &text, step: &text, number, of, queue, estimate_seconds,
             events: &text, here: &text,

@@ -21,13 +21,12 @@ impl Sessions {
     pub fn ssh(&self, password: &str) -> Result<Claims, Denied> {
         let now = SystemTime::now();
         let hash = memory::hash(token::SSH, password);
-        let web = token::open(password, token::SSH, &self.web_keys.load())
-            .and_then(|(payload, _)| self.rules.for_ssh().ssh(&payload, &hash, now));
-        let own = || {
-            let (payload, _) = token::open(password, token::SSH, &self.cookie_keys)?;
-            self.cookie_rules.for_ssh().ssh(&payload, &hash, now)
-        };
-        let claims = web.or_else(|_| own());
+        let own = token::open(password, token::SSH, &self.cookie_keys)
+            .and_then(|(payload, _)| self.cookie_rules.for_ssh().ssh(&payload, &hash, now));
+        let claims = own.or_else(|_| {
+            let (payload, _) = token::open(password, token::SSH, &self.web_keys.load())?;
+            self.rules.for_ssh().ssh(&payload, &hash, now)
+        });
         let claims = claims.and_then(|claims| {
             if self.is_revoked(&claims) {
                 return Err(Reason::Revoked);

@@ -106,3 +106,28 @@ pub fn server(host_keys: Vec<PrivateKey>, approval: bool) -> Arc<Config> {
         ..Config::default()
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_is_none_with_sha1_and_of_no_kind_that_is_unheard_of() {
+        let key =
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB9dG4kjRhQTtWTVzd2t27+t0DEHBPW7iOD23TUiYLio";
+        let key = PublicKey::from_openssh(key).unwrap();
+        for (signed, strong) in [
+            ("ssh-ed25519", true),
+            ("ecdsa-sha2-nistp256", true),
+            ("sk-ssh-ed25519@openssh.com", true),
+            // Whatever the key is.
+            ("ssh-rsa", false),
+            ("ssh-dss", false),
+            ("rsa-sha2-256", false),
+            ("new@example.org", false),
+        ] {
+            let algorithm = Algorithm::new(signed).unwrap();
+            assert_eq!(is_strong(&key, &algorithm), strong, "{signed}");
+        }
+    }
+}

@@ -17,8 +17,8 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Ended, Ssh, audit::Refusals, authorized::Permits, inbox::Inbox, keys::Unanswered, limits::Place, pace::Pace,
-    store::Account,
+    Ended, Ssh, audit::Refusals, authorized::Permits, inbox::Inbox, keys::Unanswered,
+    limits::Place, pace::Pace, store::Account,
 };
 use crate::{
     names::Username,

@@ -132,7 +132,10 @@ impl Handler for Connection {
         user: &str,
         offer: PublicKeyOffer<'_>,
     ) -> Result<Auth, Self::Error> {
-        Ok(self.guest.offers(user, offer.public_key, offer.algorithm).await)
+        Ok(self
+            .guest
+            .offers(user, offer.public_key, offer.algorithm)
+            .await)
     }
 
     async fn auth_publickey(

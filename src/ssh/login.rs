@@ -234,3 +234,39 @@ impl Guest {
         self.awaited.send_replace(false);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_time_to_log_in_has_one_end_and_a_click_another_one_however_often_it_is_asked_for()
+    {
+        let began = Instant::now();
+        let (_told, client) = oneshot::channel();
+        let (sender, awaited) = watch::channel(false);
+        let mut entrance = Entrance {
+            client,
+            name: Arc::default(),
+            awaited,
+            began,
+        };
+        assert!(matches!(entrance.logged_in().await, Came::Late));
+        assert_eq!(began.elapsed(), LOGIN);
+        sender.send_replace(true);
+        let asks = async {
+            loop {
+                sender.send_replace(true);
+                tokio::time::sleep(Duration::from_secs(15)).await;
+            }
+        };
+        tokio::select! {
+            came = entrance.logged_in() => assert!(matches!(came, Came::Late)),
+            () = asks => {}
+        }
+        assert_eq!(began.elapsed(), LOGIN + PATIENCE);
+        sender.send_replace(false);
+        assert!(matches!(entrance.logged_in().await, Came::Late));
+        assert_eq!(began.elapsed(), LOGIN + PATIENCE);
+    }
+}
