@@ -221,7 +221,11 @@ async fn a_session_lends_its_end_and_its_apps_to_ssh() {
     let output = within("it ends", SLOW, child.wait_with_output()).await;
     let said = text(&output.unwrap().stderr);
     assert!(said.contains("this session has come to its end"), "{said}");
-    assert_eq!(world.audit("ssh_close")[0]["reason"], "expired");
+    until("it is told", SLOW, async || {
+        let closed = world.audit("ssh_close");
+        closed.iter().any(|line| line["reason"] == "expired")
+    })
+    .await;
 }
 
 #[tokio::test]
