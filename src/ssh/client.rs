@@ -126,7 +126,7 @@ impl Client {
         (peer, local): (SocketAddr, SocketAddr),
         handle: Handle,
         pace: Arc<Pace>,
-        ((claims, login, permits), place): ((Claims, Login, Permits), Place<Username>),
+        ((claims, login, permits), held): ((Claims, Login, Permits), Place<Username>),
     ) -> Arc<Self> {
         Arc::new(Self {
             account: ssh.store.account(&claims.user, &pace),
@@ -142,7 +142,7 @@ impl Client {
             ended: CancellationToken::new(),
             agent: Mutex::new(None),
             login,
-            _place: place,
+            _place: held,
             ssh,
             shell: OnceCell::new(),
             there: CancellationToken::new(),

@@ -204,4 +204,26 @@ mod tests {
             );
         }
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_long_behind_questions_to_a_slow_application() {
+        // It takes connections, and says nothing.
+        let web = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", web.local_addr().unwrap());
+        let keys = Keys::new(None, Some(url.parse().unwrap()));
+        let (user, key) = (
+            Username::parse("ann").unwrap(),
+            PublicKey::from_openssh(KEY).unwrap(),
+        );
+        let ask = || keys.find(&user, &key, IpAddr::from([192, 0, 2, 1]));
+        let began = Instant::now();
+        let first = futures_util::future::join_all((0..AT_ONCE).map(|_| ask()));
+        let late = async {
+            assert_eq!(ask().await, Err(Unanswered));
+            began.elapsed()
+        };
+        let (answers, late) = tokio::join!(first, late);
+        assert!(answers.iter().all(Result::is_err));
+        assert!(late >= TURN && late < TURN * 2, "{late:?}");
+    }
 }

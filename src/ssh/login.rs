@@ -59,6 +59,7 @@ impl Entrance {
             let awaited = *self.awaited.borrow_and_update();
             let more = if awaited { PATIENCE } else { Duration::ZERO };
             tokio::select! {
+                biased;
                 client = &mut self.client => return match client {
                     Ok(Ok(client)) => Came::In(client),
                     Ok(Err(full)) => Came::OneTooMany(full),

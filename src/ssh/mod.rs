@@ -212,8 +212,10 @@ impl Ssh {
         let handle = running.handle();
         let mut running = std::pin::pin!(running);
         let came = tokio::select! {
-            _ = running.as_mut() => Came::Left,
+            // Whoever got in and has left at once was in.
+            biased;
             came = login.logged_in() => came,
+            _ = running.as_mut() => Came::Left,
             () = left(watched) => Came::Left,
             () = stop.cancelled() => Came::Late,
         };
