@@ -16,12 +16,15 @@ use rustls_pki_types::ServerName;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
-    time::timeout,
+    sync::Mutex,
+    time::{Instant, timeout},
 };
 use tokio_rustls::TlsConnector;
 
 /// How long it may take in all.
 const LONGEST: Duration = Duration::from_secs(5);
+/// How long what the system trusts is remembered: to read it takes a while.
+const TRUSTED: Duration = Duration::from_mins(1);
 /// Most bytes of an answer: a hundred RSA keys.
 const MOST_BYTES: usize = 64 << 10;
 
@@ -84,8 +87,23 @@ async fn fetch_patiently(url: &Uri, accept: &'static str) -> Result<Fetched, Fet
     get(stream.map_err(FetchError::Tls)?, url, accept).await
 }
 
-/// What this system trusts now: an authority that is installed later counts, too.
+/// What this system trusts now, or a minute ago: an authority that is installed later counts,
+/// too.
 async fn trust() -> Result<Arc<ClientConfig>, FetchError> {
+    static KNOWN: Mutex<Option<(Instant, Arc<ClientConfig>)>> = Mutex::const_new(None);
+    // Whoever comes meanwhile waits for the same.
+    let mut known = KNOWN.lock().await;
+    if let Some((at, config)) = &*known
+        && at.elapsed() < TRUSTED
+    {
+        return Ok(Arc::clone(config));
+    }
+    let config = load_trust().await?;
+    *known = Some((Instant::now(), Arc::clone(&config)));
+    Ok(config)
+}
+
+async fn load_trust() -> Result<Arc<ClientConfig>, FetchError> {
     let loaded = tokio::task::spawn_blocking(rustls_native_certs::load_native_certs).await;
     let mut roots = RootCertStore::empty();
     // A certificate that can't be read is none that is needed.

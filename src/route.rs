@@ -31,6 +31,8 @@ pub enum Route {
     Keep,
     /// `/_vestibule/live`: the home page's changes, as server-sent events.
     Live,
+    /// `/_vestibule/ssh-password`: the home page's button that shows a password for SSH.
+    SshPassword,
     /// `/_vestibule/ssh/<code>`: a terminal that asks to be let in.
     Ssh(String),
     /// `/_vestibule/ssh/<code>/allow` and `.../deny`: the buttons of that page.
@@ -112,6 +114,7 @@ fn own_route(own: &str, known: impl Fn(&str) -> Option<AppName>) -> Result<Route
         "stop" => Route::Stop,
         "keep" => Route::Keep,
         "live" => Route::Live,
+        "ssh-password" => Route::SshPassword,
         _ => {
             if let Some(call) = own.strip_prefix("api/") {
                 Route::Api(format!("/{call}"))

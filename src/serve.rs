@@ -26,7 +26,7 @@ use crate::{
     reaper,
     scrape::{self, Scrape},
     session::{KeyError, Revocations, RevocationsError, Sessions, StateError},
-    ssh::{HostKeyError, Ssh},
+    ssh::{Approvals, HostKeyError, Ssh},
     symptoms::Symptoms,
     workspace::{Instance, InstanceError, OpenError, Workspaces},
 };
@@ -164,11 +164,13 @@ async fn run_with(config: Config) -> Result<(), ServeError> {
     let api = api(&config, &symptoms, &sessions, &workspaces);
     tasks.spawn(admin::serve(admin_socket, api.clone(), stop.clone()));
     let bounds = Bounds::new(config.limits.clone(), config.listen.trusted_proxies.clone());
+    // Of those who log in, so that the others find a place.
+    let approvals = Approvals::new(config.ssh.unauthenticated.div_ceil(2));
     let shared = Arc::new(Shared {
         config,
         sessions,
         workspaces,
-        approvals: Arc::default(),
+        approvals,
         api,
         symptoms,
         metrics,

@@ -62,6 +62,11 @@ pub const SSH_MAX_AGE: Duration = Duration::from_hours(24);
 pub const SSH_FORWARD: Forward = Forward::Localhost;
 /// VS Code opens some dozens, a browser behind `-D` up to a hundred.
 pub const SSH_CHANNELS: usize = 256;
+/// Each costs three files of ours, of which there are some ten thousand, and a helper in its
+/// container.
+pub const SSH_CONNECTIONS: usize = 2000;
+/// Editors, shells and copies of one person, and an Ansible that opens a dozen.
+pub const SSH_CONNECTIONS_EACH: usize = 32;
 /// Each costs about 50 KiB and, while keys are exchanged, a millisecond of CPU.
 pub const SSH_UNAUTHENTICATED: usize = 1000;
 /// A class behind one address that logs in at the same moment.

@@ -334,6 +334,10 @@ pub struct Ssh {
     pub agent_forward: bool,
     /// Open channels and forwarded ports of one connection.
     pub channels: usize,
+    /// Connections of all who have logged in.
+    pub connections: usize,
+    /// The same of one user.
+    pub connections_per_user: usize,
     /// Connections that are logging in, in all.
     pub unauthenticated: usize,
     /// The same from one address (one /64 of IPv6).

@@ -29,6 +29,8 @@ pub fn ssh(section: Section<'_>, base: &Path) -> Ssh {
     let remote_forward = section.get("remote_forward", values::yes_or_no);
     let agent_forward = section.get("agent_forward", values::yes_or_no);
     let channels = section.get("channels", values::number(1, 10_000));
+    let connections = section.get("connections", values::number(1, 100_000));
+    let each_user = section.get("connections_per_user", values::number(1, 100_000));
     let unauthenticated = section.get("unauthenticated", values::number(1, 100_000));
     let each = section.get("unauthenticated_per_address", values::number(1, 100_000));
     section.finish();
@@ -44,6 +46,8 @@ pub fn ssh(section: Section<'_>, base: &Path) -> Ssh {
         remote_forward: remote_forward.unwrap_or(true),
         agent_forward: agent_forward.unwrap_or(true),
         channels: channels.unwrap_or(defaults::SSH_CHANNELS),
+        connections: connections.unwrap_or(defaults::SSH_CONNECTIONS),
+        connections_per_user: each_user.unwrap_or(defaults::SSH_CONNECTIONS_EACH),
         unauthenticated: unauthenticated.unwrap_or(defaults::SSH_UNAUTHENTICATED),
         unauthenticated_per_address: each.unwrap_or(defaults::SSH_UNAUTHENTICATED_EACH),
     }

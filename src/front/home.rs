@@ -21,7 +21,7 @@ use crate::{
     forward::Body,
     names::Username,
     pages::{self, Fact, Gauge, HomeApp, HomeSsh, Keep, Live},
-    session::Entry,
+    session::{Entry, SSH},
     workspace::{Disk, Explanation, KeepError, Status, StopError, StopReason, Usage},
 };
 
@@ -36,6 +36,19 @@ const LONGEST: Duration = Duration::from_mins(10);
 
 /// The page.
 pub fn page(shared: &Shared, entry: &Entry) -> Response<Body> {
+    show(shared, entry, None)
+}
+
+/// The page with a password for SSH, which it shows this once.
+pub fn password(shared: &Shared, entry: &Entry) -> Response<Body> {
+    let claims = entry.claims();
+    tracing::info!(target: "audit", event = "ssh_password", user = %claims.user,
+        session = claims.session);
+    let password = shared.sessions.ssh_password(claims, PASSWORD);
+    show(shared, entry, Some(password))
+}
+
+fn show(shared: &Shared, entry: &Entry, password: Option<String>) -> Response<Body> {
     let user = &entry.claims().user;
     // Whoever loads the page looks: what is measured now, the next look shows.
     let usage = shared.workspaces.watch_usage(user);
@@ -43,7 +56,7 @@ pub fn page(shared: &Shared, entry: &Entry) -> Response<Body> {
         user: user.as_str(),
         notice: None,
         events: EVENTS,
-        ssh: ssh(shared, entry),
+        ssh: ssh(shared, entry, password),
         live: live(shared, entry, &usage.borrow()),
     });
     reply::page(StatusCode::OK, html)
@@ -112,17 +125,15 @@ fn live<'a>(shared: &'a Shared, entry: &Entry, usage: &Usage) -> Live<'a> {
     let status = shared.workspaces.status(user);
     let explained = shared.workspaces.explain(user);
     let runs = status.state == "running";
-    let granted = entry.claims().apps.as_ref();
     let apps = shared.config.apps.iter();
-    let apps = apps.filter(|(name, _)| granted.is_none_or(|granted| granted.contains(name)));
+    let apps = apps.filter(|(name, _)| entry.claims().grant(name.as_str()));
     let apps = apps.map(|(name, app)| HomeApp {
         title: &app.title,
         href: format!("/{name}/{user}/"),
         up: status.apps.iter().any(|up| up == name.as_str()),
     });
     let terminal = shared.config.terminal.iter();
-    let terminal = terminal
-        .filter(|_| granted.is_none_or(|apps| apps.iter().any(|app| app.as_str() == TERMINAL)));
+    let terminal = terminal.filter(|_| entry.claims().grant(TERMINAL));
     let terminal = terminal.map(|_| HomeApp {
         title: terminal::TITLE,
         href: format!("/{TERMINAL}/{user}/"),
@@ -144,21 +155,24 @@ fn live<'a>(shared: &'a Shared, entry: &Entry, usage: &Usage) -> Live<'a> {
     }
 }
 
-/// How long a password on the page is good for.
+/// How long a password from the page is good for.
 const PASSWORD: Duration = Duration::from_mins(5);
 
-fn ssh(shared: &Shared, entry: &Entry) -> Option<HomeSsh> {
+fn ssh(shared: &Shared, entry: &Entry, password: Option<String>) -> Option<HomeSsh> {
+    let claims = entry.claims();
     let port = shared.config.ssh.listen.first()?.port();
+    if !claims.grant(SSH) {
+        return None;
+    }
     let authority = &shared.config.site.authority;
     let host = authority
         .rsplit_once(':')
         .filter(|(_, port)| port.bytes().all(|c| c.is_ascii_digit()))
         .map_or(authority.as_str(), |(host, _)| host);
     let host = host.trim_matches(['[', ']']);
-    let claims = entry.claims();
     Some(HomeSsh {
         command: format!("ssh -p {port} {}@{host}", claims.user),
-        password: shared.sessions.ssh_password(claims, PASSWORD),
+        password,
     })
 }
 

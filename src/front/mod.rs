@@ -40,7 +40,7 @@ use crate::{
     names::AppName,
     route::{Route, RouteError, Target, route},
     secret,
-    session::{Credential, Denied, Entry, Last, Reason, Sessions},
+    session::{Credential, Denied, Entry, Last, Reason, SSH, Sessions},
     ssh::Approvals,
     symptoms::{Arrival, Symptom, Symptoms},
     workspace::{Kind, Mover, Phase, Upstream, Visit, Workspaces},
@@ -231,7 +231,11 @@ impl Front {
         let head = asker.head;
         let post = matches!(
             own,
-            Route::Logout | Route::Stop | Route::Keep | Route::SshAnswer { .. }
+            Route::Logout
+                | Route::Stop
+                | Route::Keep
+                | Route::SshPassword
+                | Route::SshAnswer { .. }
         );
         let fits = if post {
             head.method == Method::POST
@@ -270,11 +274,19 @@ impl Front {
             };
             return login::redirect(self, head, back).await;
         };
+        let ssh = matches!(
+            own,
+            Route::Ssh(_) | Route::SshAnswer { .. } | Route::SshPassword
+        );
+        if ssh && !entry.claims().grant(SSH) {
+            return Err(Refusal::AppNotGranted(entry.claims().user.clone()));
+        }
         match own {
-            Route::Ssh(code) => Ok(approval::page(&self.shared, &entry, &code)),
+            Route::Ssh(code) => Ok(approval::page(&self.shared, &entry, &code, asker.client)),
             Route::SshAnswer { code, allow } => {
                 Ok(approval::answer(&self.shared, &entry, &code, allow))
             }
+            Route::SshPassword => Ok(home::password(&self.shared, &entry)),
             Route::Stop => home::stop(&self.shared, &entry.claims().user).await,
             Route::Keep => home::keep(&self.shared, &entry.claims().user, &head.uri),
             Route::Live => Ok(home::stream(&self.shared, entry)),
@@ -321,7 +333,7 @@ impl Front {
             if claims.user != *user {
                 return Err(Refusal::NotOwner(claims.user.clone()));
             }
-            if claims.apps.as_ref().is_some_and(|apps| !apps.contains(app)) {
+            if !claims.grant(app.as_str()) {
                 return Err(Refusal::AppNotGranted(claims.user.clone()));
             }
         }

@@ -24,6 +24,10 @@ use crate::config::{self, LogFormat};
 /// The target of audit lines.
 const AUDIT: &str = "audit";
 
+/// Before the operator's filter, which may say otherwise: what russh logs are faults of clients,
+/// in texts that they choose and as often as they like.
+const QUIET: &str = "russh=off,";
+
 /// The audit file can't be used.
 #[derive(Debug, thiserror::Error)]
 #[error("can't write the audit file {path}; set `log.audit` to one we may append to")]
@@ -39,8 +43,9 @@ pub struct LogError {
 /// # Errors
 /// [`LogError`].
 pub fn init(config: &config::Log) -> Result<(), LogError> {
-    let filter = EnvFilter::try_from_env("RUST_LOG");
-    let filter = filter.unwrap_or_else(|_| EnvFilter::new(&config.filter));
+    let filter = std::env::var(EnvFilter::DEFAULT_ENV).ok();
+    let filter = filter.and_then(|filter| EnvFilter::try_new(format!("{QUIET}{filter}")).ok());
+    let filter = filter.unwrap_or_else(|| EnvFilter::new(format!("{QUIET}{}", config.filter)));
     // Audit lines have a layer of their own.
     let filter = filter.and(filter_fn(|line| line.target() != AUDIT));
     let lines = fmt::layer().with_writer(io::stderr);

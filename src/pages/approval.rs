@@ -25,6 +25,8 @@ pub enum ApprovalState {
         from: String,
         /// For how long it has waited.
         seconds: u64,
+        /// The browser's address, if it is in another network.
+        elsewhere: Option<String>,
     },
     /// It was let in.
     Allowed,
@@ -50,6 +52,7 @@ mod tests {
                 ApprovalState::Asks {
                     from: "192.0.2.1".to_owned(),
                     seconds: 3,
+                    elsewhere: None,
                 },
                 true,
             ),
@@ -65,6 +68,26 @@ mod tests {
             assert_eq!(
                 page.contains("/_vestibule/ssh/ABCD2345/allow"),
                 asks,
+                "{page}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_terminal_that_is_elsewhere_is_told_aloud() {
+        for (elsewhere, aloud) in [(None, false), (Some("198.51.100.1".to_owned()), true)] {
+            let page = approval(&Approval {
+                user: "ann",
+                code: "ABCD2345",
+                state: ApprovalState::Asks {
+                    from: "192.0.2.1".to_owned(),
+                    seconds: 3,
+                    elsewhere,
+                },
+            });
+            assert_eq!(
+                page.contains("this browser at 198.51.100.1"),
+                aloud,
                 "{page}"
             );
         }

@@ -25,8 +25,8 @@ pub struct Home<'a> {
 pub struct HomeSsh {
     /// What to type.
     pub command: String,
-    /// A password that is good for some minutes.
-    pub password: String,
+    /// A password that is good for some minutes, if one was asked for.
+    pub password: Option<String>,
 }
 
 /// What changes while the page is open.

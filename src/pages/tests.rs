@@ -41,6 +41,15 @@ fn every_page(text: &str) -> Vec<Html> {
             events: text,
             here: text,
         }),
+        approval(&Approval {
+            user: text,
+            code: text,
+            state: ApprovalState::Asks {
+                from: text.to_owned(),
+                seconds: 3,
+                elsewhere: Some(text.to_owned()),
+            },
+        }),
         failed(&Failed {
             app_title: text,
             title: text,
@@ -69,7 +78,7 @@ fn every_page(text: &str) -> Vec<Html> {
             events: text,
             ssh: Some(HomeSsh {
                 command: text.to_owned(),
-                password: text.to_owned(),
+                password: Some(text.to_owned()),
             }),
             live: Live {
                 state: text,

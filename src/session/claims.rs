@@ -45,6 +45,14 @@ pub struct Claims {
     pub apps: Option<Vec<AppName>>,
 }
 
+impl Claims {
+    /// Whether an app may be entered, or SSH or the terminal by its name among them.
+    pub fn grant(&self, name: &str) -> bool {
+        let granted = self.apps.as_ref();
+        granted.is_none_or(|granted| granted.iter().any(|app| app.as_str() == name))
+    }
+}
+
 /// What tells a token from before a revocation from one after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Issued {
@@ -145,14 +153,18 @@ impl Rules {
         })
     }
 
-    /// The claims of a token for SSH, whose audience is its own.
+    /// The claims of a token for SSH, whose audience is its own. Its `exp` is that of the
+    /// password; the session that begins by it lasts until `session_exp`, as with a hand-off.
     pub fn ssh(&self, payload: &Object, hash: &[u8], now: SystemTime) -> Result<Claims, Reason> {
         let issued = number(payload, "iat")?.ok_or(Reason::Missing("iat"))?;
         let end = number(payload, "exp")?.ok_or(Reason::Missing("exp"))?;
         if end.saturating_sub(issued) > SSH_SECONDS {
             return Err(Reason::LivesTooLong);
         }
+        let session_end = number(payload, "session_exp")?.unwrap_or(u64::MAX);
+        let expires = ends(session_end, LONGEST_SESSION, now)?;
         self.session(payload, hash, now)
+            .map(|claims| Claims { expires, ..claims })
     }
 
     /// Audience, issuer and the times from which a token is good.

@@ -43,6 +43,7 @@ impl Denied {
             Reason::TooMany => "too_many",
             Reason::Revoked => "revoked",
             Reason::Ended => "ended",
+            Reason::Apps => "apps",
         }
     }
 }
@@ -86,6 +87,9 @@ pub enum Reason {
     /// Its session ended while the request was under way.
     #[error("the session has ended")]
     Ended,
+    /// It is for some apps, and SSH is none of them.
+    #[error("the token's `apps` does not name `ssh`")]
+    Apps,
     /// Its time has not come.
     #[error("the token is not valid yet; the clocks of the two servers may differ")]
     NotYetValid,

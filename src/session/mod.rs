@@ -52,6 +52,7 @@ pub use self::{
     revocations::{NoSuchRevocation, Revocation, Revocations, RevocationsError},
     sign::{SignError, TokenKind, sign, sign_admin},
     skew::Skew,
+    ssh::SSH,
 };
 use self::{
     claims::Rules,

@@ -147,32 +147,18 @@ pub(super) fn cookie_token(
     claims: &Claims,
     now: SystemTime,
 ) -> String {
-    let mut payload = object(json!({
-        "sub": claims.user.as_str(),
-        "aud": rules.audience,
-        "iat": unix(now),
-        "exp": unix(claims.expires),
-        "sid": claims.session,
-    }));
+    let mut payload = of_session(rules, claims, now);
     // Of another's token it is not known; then the cookie is as old as can be.
     let after = match claims.issued {
         Issued::After(number) => number,
         Issued::At(_) => 0,
     };
     payload.insert("after".to_owned(), json!(after));
+    payload.insert("exp".to_owned(), json!(unix(claims.expires)));
     if let Some(token) = &claims.token {
         payload.insert("jti".to_owned(), json!(token));
     }
-    if let Some(uid) = &claims.uid {
-        payload.insert("uid".to_owned(), json!(uid));
-    }
-    if let Some(apps) = &claims.apps {
-        let names: Vec<_> = apps.iter().map(crate::names::AppName::as_str).collect();
-        payload.insert("apps".to_owned(), json!(names));
-    }
-    let key = EncodingKey::from_secret(key.expose());
-    compact(token::COOKIE, None, payload, &key, Algorithm::Hs256)
-        .expect("an HMAC can be made of any text with any key")
+    signed_by_us(token::COOKIE, payload, key)
 }
 
 /// A password for SSH of our own making.
@@ -182,17 +168,37 @@ pub(super) fn ssh_token(
     claims: &Claims,
     lifetime: Duration,
 ) -> String {
-    let now = unix(SystemTime::now());
-    let payload = object(json!({
-        "sub": claims.user.as_str(),
-        "sid": claims.session,
-        "aud": rules.audience,
-        "iat": now,
-        "exp": now + lifetime.as_secs(),
+    let now = SystemTime::now();
+    let mut payload = of_session(rules, claims, now);
+    payload.extend(object(json!({
+        "exp": unix(now + lifetime),
+        "session_exp": unix(claims.expires),
         "jti": random_id(),
+    })));
+    signed_by_us(token::SSH, payload, key)
+}
+
+/// What a token of ours says of the session that it is part of.
+fn of_session(rules: &Rules, claims: &Claims, now: SystemTime) -> Map<String, Value> {
+    let mut payload = object(json!({
+        "sub": claims.user.as_str(),
+        "aud": rules.audience,
+        "iat": unix(now),
+        "sid": claims.session,
     }));
+    if let Some(uid) = &claims.uid {
+        payload.insert("uid".to_owned(), json!(uid));
+    }
+    if let Some(apps) = &claims.apps {
+        let names: Vec<_> = apps.iter().map(crate::names::AppName::as_str).collect();
+        payload.insert("apps".to_owned(), json!(names));
+    }
+    payload
+}
+
+fn signed_by_us(typ: &str, payload: Map<String, Value>, key: &Secret) -> String {
     let key = EncodingKey::from_secret(key.expose());
-    compact(token::SSH, None, payload, &key, Algorithm::Hs256)
+    compact(typ, None, payload, &key, Algorithm::Hs256)
         .expect("an HMAC can be made of any text with any key")
 }
 

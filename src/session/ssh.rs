@@ -4,8 +4,13 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 
-use super::{Claims, Denied, Issued, Sessions, claims::LONGEST_SESSION, memory, sign, token};
+use super::{
+    Claims, Denied, Issued, Reason, Sessions, claims::LONGEST_SESSION, memory, sign, token,
+};
 use crate::{names::Username, secret::random_id};
+
+/// What SSH is called in a token's `apps`.
+pub const SSH: &str = "ssh";
 
 impl Sessions {
     /// The claims of a password for SSH, signed by the web application or printed by us. They
@@ -16,20 +21,19 @@ impl Sessions {
     pub fn ssh(&self, password: &str) -> Result<Claims, Denied> {
         let now = SystemTime::now();
         let hash = memory::hash(token::SSH, password);
-        let web = token::open(password, token::SSH, &self.web_keys.load())
-            .and_then(|(payload, _)| self.rules.for_ssh().ssh(&payload, &hash, now));
-        let own = || {
-            let (payload, _) = token::open(password, token::SSH, &self.cookie_keys)?;
-            self.cookie_rules.for_ssh().ssh(&payload, &hash, now)
-        };
-        let claims = web
-            .or_else(|_| own())
-            .map_err(|reason| Denied::Refused { reason })?;
-        if self.is_revoked(&claims) {
-            let reason = super::Reason::Revoked;
-            return Err(Denied::Refused { reason });
-        }
-        Ok(claims)
+        let own = token::open(password, token::SSH, &self.cookie_keys)
+            .and_then(|(payload, _)| self.cookie_rules.for_ssh().ssh(&payload, &hash, now));
+        let claims = own.or_else(|_| {
+            let (payload, _) = token::open(password, token::SSH, &self.web_keys.load())?;
+            self.rules.for_ssh().ssh(&payload, &hash, now)
+        });
+        let claims = claims.and_then(|claims| {
+            if self.is_revoked(&claims) {
+                return Err(Reason::Revoked);
+            }
+            claims.grant(SSH).then_some(claims).ok_or(Reason::Apps)
+        });
+        claims.map_err(|reason| Denied::Refused { reason })
     }
 
     /// A password for SSH for somebody who is logged in with these claims: it belongs to their
@@ -43,12 +47,11 @@ impl Sessions {
         )
     }
 
-    /// The claims of a session that begins now without a token: by a key, or by a click in the
-    /// browser session of this id.
-    pub fn ssh_session(&self, user: &Username, session: Option<String>) -> Claims {
+    /// The claims of a session that begins now by a key.
+    pub fn ssh_session(&self, user: &Username) -> Claims {
         Claims {
             user: user.clone(),
-            session: session.unwrap_or_else(random_id),
+            session: random_id(),
             token: None,
             issued: Issued::After(self.revocations.number()),
             expires: SystemTime::now() + LONGEST_SESSION,

@@ -4,8 +4,10 @@
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use russh::{
-    MethodKind, MethodSet, Preferred, SshId, cipher, compression, kex, keys::Algorithm,
-    keys::HashAlg, keys::PrivateKey, mac, server::Config,
+    MethodKind, MethodSet, Preferred, SshId, cipher, compression, kex,
+    keys::{Algorithm, HashAlg, PrivateKey, PublicKey},
+    mac,
+    server::Config,
 };
 
 /// How much a client may send before it hears from us, in bytes; OpenSSH's is the same (64
@@ -40,6 +42,25 @@ const KEYS: &[Algorithm] = &[
         hash: Some(HashAlg::Sha256),
     },
 ];
+
+/// The shortest RSA key of a user, in bits: what NIST SP 800-131A asks for.
+const RSA_BITS: u32 = 2048;
+
+/// Whether a user may prove themselves by this key and such a signature. russh leaves that to us:
+/// it takes SHA-1 and RSA keys of any size.
+pub fn is_strong(key: &PublicKey, signed: &Algorithm) -> bool {
+    match signed {
+        Algorithm::Ed25519
+        | Algorithm::Ecdsa { .. }
+        | Algorithm::SkEd25519
+        | Algorithm::SkEcdsaSha2NistP256 => true,
+        Algorithm::Rsa { hash: Some(_) } => {
+            let rsa = key.key_data().rsa();
+            rsa.is_some_and(|rsa| rsa.key_size() >= RSA_BITS)
+        }
+        _ => false,
+    }
+}
 
 /// How long a refusal takes at least, so that none tells by its time what was wrong.
 const REFUSAL: Duration = Duration::from_millis(300);
@@ -84,4 +105,29 @@ pub fn server(host_keys: Vec<PrivateKey>, approval: bool) -> Arc<Config> {
         nodelay: true,
         ..Config::default()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_is_none_with_sha1_and_of_no_kind_that_is_unheard_of() {
+        let key =
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB9dG4kjRhQTtWTVzd2t27+t0DEHBPW7iOD23TUiYLio";
+        let key = PublicKey::from_openssh(key).unwrap();
+        for (signed, strong) in [
+            ("ssh-ed25519", true),
+            ("ecdsa-sha2-nistp256", true),
+            ("sk-ssh-ed25519@openssh.com", true),
+            // Whatever the key is.
+            ("ssh-rsa", false),
+            ("ssh-dss", false),
+            ("rsa-sha2-256", false),
+            ("new@example.org", false),
+        ] {
+            let algorithm = Algorithm::new(signed).unwrap();
+            assert_eq!(is_strong(&key, &algorithm), strong, "{signed}");
+        }
+    }
 }

@@ -11,19 +11,12 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    sync::oneshot,
-    time::{Instant, timeout},
-};
+use tokio::{sync::oneshot, time::Instant};
 
-use crate::{names::Username, secret::Secret};
+use super::limits::counted_as;
+use crate::{names::Username, secret::Secret, session::Claims};
 
-/// How long a terminal waits for its click.
-pub const PATIENCE: Duration = Duration::from_mins(2);
-/// How much longer its connection is kept, so that it hears the answer.
-pub const SLACK: Duration = Duration::from_secs(5);
-/// Most terminals that wait, in all and from one address.
-const WAITING: usize = 1000;
+/// How many terminals wait at most from one address, or one /64 of IPv6.
 const WAITING_EACH: usize = 8;
 /// Letters of a code: none is mistaken for another.
 const LETTERS: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
@@ -31,15 +24,18 @@ const LETTERS: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
 const LENGTH: usize = 8;
 
 /// All terminals that wait.
-#[derive(Debug, Default)]
-pub struct Approvals(Mutex<HashMap<String, Waiting>>);
+#[derive(Debug)]
+pub struct Approvals {
+    most: usize,
+    waiting: Mutex<HashMap<String, Waiting>>,
+}
 
 #[derive(Debug)]
 struct Waiting {
     user: String,
     from: IpAddr,
     since: Instant,
-    answer: oneshot::Sender<Option<String>>,
+    answer: oneshot::Sender<Option<Claims>>,
 }
 
 /// A request as its user sees it.
@@ -57,15 +53,24 @@ pub struct Ask {
     approvals: Arc<Approvals>,
     /// What stands in the link.
     pub code: String,
-    answer: oneshot::Receiver<Option<String>>,
+    answer: oneshot::Receiver<Option<Claims>>,
 }
 
 impl Approvals {
+    /// Nobody waits yet, and never more than `most` do.
+    pub fn new(most: usize) -> Arc<Self> {
+        Arc::new(Self {
+            most,
+            waiting: Mutex::default(),
+        })
+    }
+
     /// Begins to wait, unless too many do.
     pub fn ask(self: &Arc<Self>, user: &str, from: IpAddr) -> Option<Ask> {
         let mut waiting = self.waiting();
-        let each = waiting.values().filter(|other| other.from == from).count();
-        if waiting.len() >= WAITING || each >= WAITING_EACH {
+        let near = |other: &&Waiting| counted_as(other.from) == counted_as(from);
+        let each = waiting.values().filter(near).count();
+        if waiting.len() >= self.most || each >= WAITING_EACH {
             return None;
         }
         let code = code();
@@ -96,26 +101,26 @@ impl Approvals {
         })
     }
 
-    /// Answers the request of this code, if it is this user's, with the id of the session that
-    /// allows it; says whether anybody waited.
-    pub fn answer(&self, code: &str, user: &Username, session: Option<String>) -> bool {
-        if self.request(code, user).is_none() {
+    /// Answers the request of this code, if it is this user's: with the claims of the session
+    /// that allows it, as they are now, so that whatever ends it from now on ends the terminal,
+    /// too. Says whether anybody waited.
+    pub fn answer(&self, code: &str, by: &Claims, allow: bool) -> bool {
+        if self.request(code, &by.user).is_none() {
             return false;
         }
         let asked = self.waiting().remove(code);
-        asked.is_some_and(|asked| asked.answer.send(session).is_ok())
+        asked.is_some_and(|asked| asked.answer.send(allow.then(|| by.clone())).is_ok())
     }
 
     fn waiting(&self) -> MutexGuard<'_, HashMap<String, Waiting>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Ask {
-    /// Waits for the click, and says which session allowed it; no answer is a no.
-    pub async fn answered(&mut self) -> Option<String> {
-        let answer = timeout(PATIENCE, &mut self.answer).await;
-        answer.ok()?.ok()?
+    /// Waits for the click, and says which session allowed it.
+    pub async fn answered(&mut self) -> Option<Claims> {
+        (&mut self.answer).await.ok()?
     }
 }
 
@@ -135,33 +140,51 @@ fn code() -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::time::SystemTime;
 
-    #[tokio::test]
-    async fn only_its_own_user_answers_a_request_and_only_once() {
-        let approvals = Arc::<Approvals>::default();
-        let from = "192.0.2.1".parse().unwrap();
-        let [ann, bob] = ["ann", "bob"].map(|name| Username::parse(name).unwrap());
-        let mut ask = approvals.ask("ann", from).unwrap();
-        let code = ask.code.clone();
-        assert!(approvals.request(&code, &bob).is_none());
-        assert!(!approvals.answer(&code, &bob, Some("s".into())));
-        assert_eq!(approvals.request(&code, &ann).unwrap().from, from);
-        assert!(approvals.answer(&code, &ann, Some("s".into())));
-        assert_eq!(ask.answered().await.as_deref(), Some("s"));
-        assert!(!approvals.answer(&code, &ann, None), "a code is good once");
+    use super::*;
+    use crate::session::Issued;
+
+    fn claims(user: &str) -> Claims {
+        Claims {
+            user: Username::parse(user).unwrap(),
+            session: "s".to_owned(),
+            token: None,
+            issued: Issued::After(7),
+            expires: SystemTime::UNIX_EPOCH,
+            uid: None,
+            apps: None,
+        }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn no_click_is_a_no_and_few_wait_at_once() {
-        let approvals = Arc::<Approvals>::default();
+    #[tokio::test]
+    async fn only_its_own_user_answers_a_request_and_only_once_with_the_session_of_that_moment() {
+        let approvals = Approvals::new(9);
         let from = "192.0.2.1".parse().unwrap();
-        let mut asks: Vec<Ask> = (0..WAITING_EACH)
-            .map(|_| approvals.ask("ann", from).unwrap())
+        let [ann, bob] = ["ann", "bob"].map(claims);
+        let mut ask = approvals.ask("ann", from).unwrap();
+        let code = ask.code.clone();
+        assert!(approvals.request(&code, &bob.user).is_none());
+        assert!(!approvals.answer(&code, &bob, true));
+        assert_eq!(approvals.request(&code, &ann.user).unwrap().from, from);
+        assert!(approvals.answer(&code, &ann, true));
+        assert_eq!(ask.answered().await, Some(ann.clone()));
+        assert!(!approvals.answer(&code, &ann, false), "a code is good once");
+    }
+
+    #[tokio::test]
+    async fn few_wait_at_once_from_one_network_and_in_all() {
+        let approvals = Approvals::new(WAITING_EACH + 1);
+        let near = |number: usize| format!("2001:db8::{number:x}").parse().unwrap();
+        let asks: Vec<Ask> = (0..WAITING_EACH)
+            .map(|number| approvals.ask("ann", near(number)).unwrap())
             .collect();
-        assert!(approvals.ask("ann", from).is_none());
-        assert_eq!(asks[0].answered().await, None);
+        assert!(approvals.ask("ann", near(100)).is_none());
+        let far: Vec<IpAddr> = [1, 2].map(|last| [192, 0, 2, last].into()).into();
+        let other = approvals.ask("ann", far[0]);
+        assert!(other.is_some());
+        assert!(approvals.ask("ann", far[1]).is_none(), "in all");
         drop(asks);
-        assert!(approvals.ask("ann", from).is_some());
+        assert!(approvals.ask("ann", near(100)).is_some());
     }
 }

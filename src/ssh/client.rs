@@ -6,17 +6,19 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
+    time::SystemTime,
 };
 
 use russh::{keys::PublicKey, server::Handle};
 use tokio::{
     sync::{OnceCell, watch},
-    time::{MissedTickBehavior, interval},
+    time::{MissedTickBehavior, interval, sleep},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Ended, Ssh, authorized::Permits, inbox::Inbox, keys::Unanswered, pace::Pace, store::Account,
+    Ended, Ssh, audit::Refusals, authorized::Permits, inbox::Inbox, keys::Unanswered,
+    limits::Place, pace::Pace, store::Account,
 };
 use crate::{
     names::Username,
@@ -80,11 +82,14 @@ pub struct Client {
     pub ended: CancellationToken,
     /// How it is read.
     pub pace: Arc<Pace>,
+    /// What was refused to it.
+    pub refusals: Refusals,
     /// The helper's socket of the client's agent, once the client offered one.
     agent: Mutex<Option<String>>,
     account: Account,
     claims: Claims,
     login: Login,
+    _place: Place<Username>,
     ssh: Arc<Ssh>,
     shell: OnceCell<Arc<Shell>>,
     /// Cancelled once the helper is there.
@@ -121,7 +126,7 @@ impl Client {
         (peer, local): (SocketAddr, SocketAddr),
         handle: Handle,
         pace: Arc<Pace>,
-        (claims, login, permits): (Claims, Login, Permits),
+        ((claims, login, permits), held): ((Claims, Login, Permits), Place<Username>),
     ) -> Arc<Self> {
         Arc::new(Self {
             account: ssh.store.account(&claims.user, &pace),
@@ -133,9 +138,11 @@ impl Client {
             permits,
             handle,
             tasks: TaskTracker::new(),
+            refusals: Refusals::default(),
             ended: CancellationToken::new(),
             agent: Mutex::new(None),
             login,
+            _place: held,
             ssh,
             shell: OnceCell::new(),
             there: CancellationToken::new(),
@@ -259,6 +266,11 @@ impl Client {
             if self.ssh.sessions.is_revoked(&self.claims) {
                 return Ended::Revoked;
             }
+            // Looked at anew at each re-check: the clock on the wall may jump.
+            let left = self.claims.expires.duration_since(SystemTime::now());
+            let Ok(left) = left else {
+                return Ended::Expired;
+            };
             let running = self.shell.get();
             let gone = async {
                 match running {
@@ -273,6 +285,7 @@ impl Client {
                 () = gone => return Ended::Stopped,
                 // The sender lives as long as we.
                 _ = revocations.changed() => continue,
+                () = sleep(left) => continue,
                 _ = recheck.tick() => {}
                 () = self.there.cancelled(), if running.is_none() => continue,
             }

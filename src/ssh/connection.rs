@@ -6,12 +6,11 @@
 use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 
 use russh::{
-    Channel, ChannelId, ChannelOpenFailure, Pty, Sig,
+    Channel, ChannelId, ChannelOpenFailure, Disconnect, Pty, Sig,
     server::{
         Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Response, Session, VerifiedPublicKey,
     },
 };
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -51,10 +50,9 @@ impl Connection {
         ssh: Arc<Ssh>,
         addresses: (SocketAddr, SocketAddr),
         pace: Arc<Pace>,
-        deadline: Instant,
     ) -> (Self, Entrance) {
         let addr = addresses.0.ip().to_canonical();
-        let (guest, entrance) = Guest::new(Arc::clone(&ssh), addr, deadline);
+        let (guest, entrance) = Guest::new(Arc::clone(&ssh), addr);
         let connection = Self {
             ssh,
             addresses,
@@ -134,7 +132,10 @@ impl Handler for Connection {
         user: &str,
         offer: PublicKeyOffer<'_>,
     ) -> Result<Auth, Self::Error> {
-        Ok(self.guest.offers(user, offer.public_key).await)
+        Ok(self
+            .guest
+            .offers(user, offer.public_key, offer.algorithm)
+            .await)
     }
 
     async fn auth_publickey(
@@ -142,7 +143,7 @@ impl Handler for Connection {
         user: &str,
         key: VerifiedPublicKey<'_>,
     ) -> Result<Auth, Self::Error> {
-        Ok(self.guest.key(user, key.public_key).await)
+        Ok(self.guest.key(user, key.public_key, key.algorithm).await)
     }
 
     async fn auth_password(&mut self, user: &str, password: &str) -> Result<Auth, Self::Error> {
@@ -160,13 +161,25 @@ impl Handler for Connection {
 
     async fn auth_succeeded(&mut self, session: &mut Session) -> Result<(), Self::Error> {
         let proven = self.guest.proven().ok_or(russh::Error::NotAuthenticated)?;
+        let place = match self.ssh.door.enter(&proven.0.user) {
+            Ok(place) => place,
+            Err(full) => {
+                self.guest.enters(Err(full));
+                // Here, so that it is said before anything the client asks for next is refused.
+                return session.disconnect(Disconnect::TooManyConnections, &full.to_string(), "");
+            }
+        };
         let client = Client::new(
             Arc::clone(&self.ssh),
             self.addresses,
             session.handle(),
             Arc::clone(&self.pace),
-            proven,
+            (proven, place),
         );
+        if !self.guest.enters(Ok(Arc::clone(&client))) {
+            // It came too late.
+            return Err(russh::Error::Disconnect);
+        }
         tracing::info!(target: "audit", event = "ssh_open", user = %client.user,
             session = client.session(),
             client.addr = %client.addr(), how = client.login().as_str());
@@ -178,8 +191,7 @@ impl Handler for Connection {
                 let _ = client.shell().await;
             }
         });
-        self.client = Some(Arc::clone(&client));
-        self.guest.enters(client);
+        self.client = Some(client);
         Ok(())
     }
 

@@ -11,6 +11,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    audit::{denied, forwarded, told},
     client::{Client, EnterError, Held},
     inbox::Inbox,
     pace::Pace,
@@ -67,7 +68,7 @@ pub async fn direct(
                 .await;
         }
         Err(error) => {
-            tracing::debug!(%error, place = %told(&to), "a forward does not connect");
+            tracing::debug!(%error, place = told(&to), "a forward does not connect");
             reply.reject(ChannelOpenFailure::ConnectFailed).await;
         }
     }
@@ -244,23 +245,5 @@ fn loopback(host: &str) -> String {
     match host.parse::<IpAddr>() {
         Ok(IpAddr::V6(_)) => "::1".to_owned(),
         _ => "127.0.0.1".to_owned(),
-    }
-}
-
-fn forwarded(client: &Client, kind: &str, place: &Place) {
-    tracing::info!(target: "audit", event = "ssh_forward", user = %client.user,
-        client.addr = %client.addr(), kind, place = %told(place));
-}
-
-fn denied(client: &Client, kind: &str, place: &Place, detail: &str) {
-    tracing::info!(target: "audit", event = "ssh_denied", user = %client.user,
-        client.addr = %client.addr(), kind, place = %told(place), reason = "forward", detail);
-}
-
-fn told(place: &Place) -> String {
-    match place {
-        Place::Port(host, port) => format!("{host}:{port}"),
-        Place::Path(path) => path.clone(),
-        Place::Agent => "agent".to_owned(),
     }
 }

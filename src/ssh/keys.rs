@@ -14,7 +14,11 @@ use dashmap::DashMap;
 use http::{StatusCode, Uri};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use russh::keys::{HashAlg, PublicKey};
-use tokio::{io::AsyncReadExt as _, sync::Semaphore, time::Instant};
+use tokio::{
+    io::AsyncReadExt as _,
+    sync::Semaphore,
+    time::{Instant, timeout},
+};
 
 use super::authorized::{self, Permits};
 use crate::{
@@ -27,10 +31,12 @@ const LONGEST_FILE: u64 = 1 << 20;
 /// How long an answer of the web application is good for: a login asks twice, for the offer and
 /// for the signature.
 const FRESH: Duration = Duration::from_secs(20);
-/// Most answers that are kept.
+/// Most answers that are kept, each a line or two.
 const ANSWERS: usize = 10_000;
-/// How often the web application is asked at the same time.
+/// How often the web application is asked at the same time, and how long another question waits
+/// for its turn.
 const AT_ONCE: usize = 16;
+const TURN: Duration = Duration::from_secs(2);
 
 /// A source of keys can't be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -116,10 +122,13 @@ impl Keys {
         if let Some(text) = known(&url) {
             return Ok(Some(text));
         }
-        let _turn = self.asking.acquire().await.map_err(|_| Unanswered)?;
+        let Ok(Ok(_turn)) = timeout(TURN, self.asking.acquire()).await else {
+            tracing::warn!(%user, "the web application is too slow to tell a key");
+            return Err(Unanswered);
+        };
         let asked = url.parse().map_err(|_| Unanswered)?;
         let text: Arc<str> = match fetch(&asked, "text/plain").await {
-            Ok(fetched) => String::from_utf8_lossy(&fetched.body).into(),
+            Ok(fetched) => lines_of(key, &String::from_utf8_lossy(&fetched.body)).into(),
             Err(FetchError::Status(StatusCode::NOT_FOUND)) => "".into(),
             Err(error) => {
                 tracing::warn!(%error, %user, "the web application did not tell a key");
@@ -146,6 +155,14 @@ fn question(url: &Uri, user: &Username, key: &PublicKey) -> String {
     format!("{url}{join}user={user}&fingerprint={fingerprint}")
 }
 
+/// The lines that name a key: an answer that holds others is not worth its memory.
+fn lines_of(key: &PublicKey, text: &str) -> String {
+    let spelled = key.to_openssh().unwrap_or_default();
+    let blob = spelled.split(' ').nth(1).unwrap_or(&spelled);
+    let lines = text.lines().filter(|line| line.contains(blob));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 async fn read(path: &Path) -> io::Result<String> {
     let file = tokio::fs::File::open(path).await?;
     let mut text = String::new();
@@ -157,12 +174,22 @@ async fn read(path: &Path) -> io::Result<String> {
 mod tests {
     use super::*;
 
+    const KEY: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB9dG4kjRhQTtWTVzd2t27+t0DEHBPW7iOD23TUiYLio";
+
+    #[test]
+    fn of_an_answer_the_lines_of_the_key_are_kept() {
+        let key = PublicKey::from_openssh(KEY).unwrap();
+        let other = KEY.replace("9dG4", "9dG5");
+        let text = format!("# mine\nrestrict {KEY} ann\n{other}\r\n{KEY}\r\n");
+        assert_eq!(lines_of(&key, &text), format!("restrict {KEY} ann\n{KEY}"));
+        assert_eq!(lines_of(&key, &other), "");
+    }
+
     #[tokio::test]
     async fn a_source_that_does_not_answer_is_told_from_one_that_says_no() {
         let user = Username::parse("ann").unwrap();
-        let key =
-            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB9dG4kjRhQTtWTVzd2t27+t0DEHBPW7iOD23TUiYLio";
-        let key = PublicKey::from_openssh(key).unwrap();
+        let key = PublicKey::from_openssh(KEY).unwrap();
         let from = IpAddr::from([192, 0, 2, 1]);
         for (directory, url, expected) in [
             (Some("/absent"), None, Ok(None)),
@@ -176,5 +203,27 @@ mod tests {
                 "{directory:?} {url:?}"
             );
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_long_behind_questions_to_a_slow_application() {
+        // It takes connections, and says nothing.
+        let web = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", web.local_addr().unwrap());
+        let keys = Keys::new(None, Some(url.parse().unwrap()));
+        let (user, key) = (
+            Username::parse("ann").unwrap(),
+            PublicKey::from_openssh(KEY).unwrap(),
+        );
+        let ask = || keys.find(&user, &key, IpAddr::from([192, 0, 2, 1]));
+        let began = Instant::now();
+        let first = futures_util::future::join_all((0..AT_ONCE).map(|_| ask()));
+        let late = async {
+            assert_eq!(ask().await, Err(Unanswered));
+            began.elapsed()
+        };
+        let (answers, late) = tokio::join!(first, late);
+        assert!(answers.iter().all(Result::is_err));
+        assert!(late >= TURN && late < TURN * 2, "{late:?}");
     }
 }

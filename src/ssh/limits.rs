@@ -1,6 +1,7 @@
-//! How many may knock, and how often: places for those who log in, and patience with an address.
+//! How many may knock and how many are in, and how often: places, and patience with an address.
 
 use std::{
+    hash::Hash,
     net::IpAddr,
     sync::{
         Arc,
@@ -12,31 +13,37 @@ use std::{
 use dashmap::DashMap;
 use tokio::time::Instant;
 
+use crate::{config, names::Username};
+
 /// How many failed logins an address has before it is turned away for a while: two people who
 /// forgot which key it was, and then some.
 const FAILURES: f64 = 20.0;
 /// How fast failures are forgotten: one in so long.
 const FORGOTTEN: Duration = Duration::from_secs(30);
-/// Most addresses that are remembered; beyond, the oldest half is forgotten.
+/// Most addresses that are remembered; beyond, those are forgotten that failed last
+/// [`FORGOTTEN`] ago.
 const ADDRESSES: usize = 100_000;
 
-/// Counts those who have not logged in yet, and failures by address.
+/// Counts those who have not logged in yet, those who have, and failures by address.
 #[derive(Debug)]
 pub struct Door {
-    most: usize,
-    most_each: usize,
-    open: AtomicUsize,
-    by_address: DashMap<IpAddr, usize>,
+    knocking: Arc<Places<IpAddr>>,
+    inside: Arc<Places<Username>>,
     failures: DashMap<IpAddr, (f64, Instant)>,
 }
 
 /// Why a connection is turned away.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Full {
     /// Too many are logging in, in all or from its address.
+    #[error("too many connections are logging in; try again in a moment")]
     Unauthenticated,
     /// Too many of its address's logins failed.
+    #[error("too many logins from this address failed; try again in a minute")]
     Failures,
+    /// Its user has as many as one may have, or all have.
+    #[error("too many connections; close some, or try again later")]
+    Inside,
 }
 
 impl Full {
@@ -45,48 +52,42 @@ impl Full {
         match self {
             Self::Unauthenticated => "too-many-connections",
             Self::Failures => "too-many-failures",
+            Self::Inside => "too-many-of-user",
         }
     }
 }
 
 impl Door {
-    /// A door for `most` at once, `most_each` from one address.
-    pub fn new(most: usize, most_each: usize) -> Arc<Self> {
-        Arc::new(Self {
-            most,
-            most_each,
-            open: AtomicUsize::new(0),
-            by_address: DashMap::new(),
+    /// A door with as many places as the operator says.
+    pub fn new(config: &config::Ssh) -> Self {
+        Self {
+            knocking: Places::new(config.unauthenticated, config.unauthenticated_per_address),
+            inside: Places::new(config.connections, config.connections_per_user),
             failures: DashMap::new(),
-        })
+        }
     }
 
     /// Takes a place for a connection that has not logged in.
     ///
     /// # Errors
     /// [`Full`] if there is none.
-    pub fn knock(self: &Arc<Self>, addr: IpAddr) -> Result<Knock, Full> {
+    pub fn knock(&self, addr: IpAddr) -> Result<Place<IpAddr>, Full> {
         let addr = counted_as(addr);
         if self.failed(addr) >= FAILURES {
             return Err(Full::Failures);
         }
-        if self.open.fetch_add(1, Ordering::Relaxed) >= self.most {
-            self.open.fetch_sub(1, Ordering::Relaxed);
-            return Err(Full::Unauthenticated);
-        }
-        let mut count = self.by_address.entry(addr).or_default();
-        if *count >= self.most_each {
-            self.open.fetch_sub(1, Ordering::Relaxed);
-            return Err(Full::Unauthenticated);
-        }
-        *count += 1;
-        Ok(Knock {
-            door: Arc::clone(self),
-            addr,
-        })
+        self.knocking.take(addr).ok_or(Full::Unauthenticated)
     }
 
-    /// A login from this address failed.
+    /// Takes a place for a connection of somebody who has logged in.
+    ///
+    /// # Errors
+    /// [`Full`] if there is none.
+    pub fn enter(&self, user: &Username) -> Result<Place<Username>, Full> {
+        self.inside.take(user.clone()).ok_or(Full::Inside)
+    }
+
+    /// Somebody at this address tried to log in and did not get in.
     pub fn fail(&self, addr: IpAddr) {
         let addr = counted_as(addr);
         if self.failures.len() >= ADDRESSES {
@@ -95,6 +96,11 @@ impl Door {
         }
         let failed = self.failed(addr);
         self.failures.insert(addr, (failed + 1.0, Instant::now()));
+    }
+
+    /// Somebody at this address logged in: whoever failed there before is none who guesses.
+    pub fn forgive(&self, addr: IpAddr) {
+        self.failures.remove(&counted_as(addr));
     }
 
     fn failed(&self, addr: IpAddr) -> f64 {
@@ -107,17 +113,52 @@ impl Door {
     }
 }
 
-/// A place of one who has not logged in; given back when dropped.
+/// Places of which each key may hold some.
 #[derive(Debug)]
-pub struct Knock {
-    door: Arc<Door>,
-    addr: IpAddr,
+struct Places<K: Eq + Hash> {
+    most: usize,
+    most_each: usize,
+    taken: AtomicUsize,
+    by_key: DashMap<K, usize>,
 }
 
-impl Drop for Knock {
+impl<K: Eq + Hash + Clone> Places<K> {
+    /// `most` places in all, `most_each` for one key.
+    fn new(most: usize, most_each: usize) -> Arc<Self> {
+        Arc::new(Self {
+            most,
+            most_each,
+            taken: AtomicUsize::new(0),
+            by_key: DashMap::new(),
+        })
+    }
+
+    fn take(self: &Arc<Self>, key: K) -> Option<Place<K>> {
+        let mut count = self.by_key.entry(key.clone()).or_default();
+        *count += 1;
+        let fits = *count <= self.most_each;
+        drop(count);
+        // From here on it is given back, whether it is one or not.
+        let place = Place {
+            places: Arc::clone(self),
+            key,
+        };
+        let before = self.taken.fetch_add(1, Ordering::Relaxed);
+        (fits && before < self.most).then_some(place)
+    }
+}
+
+/// A place, given back when dropped.
+#[derive(Debug)]
+pub struct Place<K: Eq + Hash> {
+    places: Arc<Places<K>>,
+    key: K,
+}
+
+impl<K: Eq + Hash> Drop for Place<K> {
     fn drop(&mut self) {
-        self.door.open.fetch_sub(1, Ordering::Relaxed);
-        self.door.by_address.remove_if_mut(&self.addr, |_, count| {
+        self.places.taken.fetch_sub(1, Ordering::Relaxed);
+        self.places.by_key.remove_if_mut(&self.key, |_, count| {
             *count -= 1;
             *count == 0
         });
@@ -125,7 +166,7 @@ impl Drop for Knock {
 }
 
 /// The address a client counts as: an IPv6 client is its /64, since it owns all of it.
-fn counted_as(addr: IpAddr) -> IpAddr {
+pub fn counted_as(addr: IpAddr) -> IpAddr {
     match addr.to_canonical() {
         IpAddr::V6(addr) => IpAddr::V6((addr.to_bits() >> 64 << 64).into()),
         v4 @ IpAddr::V4(_) => v4,
@@ -140,9 +181,29 @@ mod tests {
         text.parse().unwrap()
     }
 
+    fn door(most: usize, most_each: usize) -> Door {
+        Door {
+            knocking: Places::new(most, most_each),
+            inside: Places::new(most, most_each),
+            failures: DashMap::new(),
+        }
+    }
+
+    #[test]
+    fn a_user_has_no_more_connections_than_one_may() {
+        let door = door(3, 2);
+        let [ann, bob] = ["ann", "bob"].map(|name| Username::parse(name).unwrap());
+        let held = [door.enter(&ann), door.enter(&ann), door.enter(&bob)];
+        assert!(held.iter().all(Result::is_ok));
+        assert_eq!(door.enter(&ann).unwrap_err(), Full::Inside);
+        assert_eq!(door.enter(&bob).unwrap_err(), Full::Inside, "three in all");
+        drop(held);
+        assert!(door.enter(&ann).is_ok());
+    }
+
     #[tokio::test]
     async fn places_are_bounded_for_one_address_and_in_all_and_come_back() {
-        let door = Door::new(3, 2);
+        let door = door(3, 2);
         let first = door.knock(addr("2001:db8::1"));
         let second = door.knock(addr("2001:db8::2"));
         assert!(first.is_ok() && second.is_ok());
@@ -159,7 +220,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_address_that_fails_again_and_again_waits_and_no_other_does() {
-        let door = Door::new(9, 9);
+        let door = door(9, 9);
         for _ in 0..20 {
             door.fail(addr("192.0.2.1"));
         }
@@ -167,5 +228,16 @@ mod tests {
         assert!(door.knock(addr("192.0.2.2")).is_ok());
         tokio::time::advance(FORGOTTEN * 2).await;
         assert!(door.knock(addr("192.0.2.1")).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_login_makes_up_for_failures_at_its_address() {
+        let door = door(9, 9);
+        for _ in 0..19 {
+            door.fail(addr("2001:db8::1"));
+        }
+        door.forgive(addr("2001:db8::2"));
+        door.fail(addr("2001:db8::1"));
+        assert!(door.knock(addr("2001:db8::1")).is_ok());
     }
 }

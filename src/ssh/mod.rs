@@ -7,6 +7,7 @@
 
 mod algorithms;
 mod approval;
+mod audit;
 mod authorized;
 mod channels;
 mod client;
@@ -22,10 +23,11 @@ mod session;
 mod store;
 mod variables;
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, os::fd::AsFd as _, sync::Arc, time::Duration};
 
 use russh::{Disconnect, server::Config};
 use tokio::{
+    io::Interest,
     net::{TcpListener, TcpStream},
     time::{Instant, sleep, sleep_until, timeout},
 };
@@ -39,13 +41,12 @@ use self::{
     connection::Connection,
     keys::Keys,
     limits::Door,
+    login::{Came, LOGIN},
     pace::{Cut, Pace, Paced},
     store::Store,
 };
 use crate::{config, session::Sessions, workspace::Workspaces};
 
-/// How long a client may take to log in.
-const LOGIN: Duration = Duration::from_secs(30);
 /// Pause after the system refused a connection: too many open files pass.
 const REFUSED: Duration = Duration::from_millis(50);
 /// Longest that a client is given to take in why it is disconnected.
@@ -64,6 +65,8 @@ enum Ended {
     Stopped,
     /// Its session was ended.
     Revoked,
+    /// Its session came to its end.
+    Expired,
     /// Its key was taken away.
     Key,
 }
@@ -77,6 +80,7 @@ impl Ended {
             Self::Age => "max-age",
             Self::Stopped => "stopped",
             Self::Revoked => "revoked",
+            Self::Expired => "expired",
             Self::Key => "key-removed",
         }
     }
@@ -89,6 +93,7 @@ impl Ended {
             Self::Age => Some("this connection has lasted as long as one may; log in again"),
             Self::Stopped => Some("the workspace was stopped"),
             Self::Revoked => Some("this session was ended; log in again"),
+            Self::Expired => Some("this session has come to its end; log in again"),
             Self::Key => Some("this key may no longer log in as it did"),
         }
     }
@@ -99,7 +104,7 @@ pub struct Ssh {
     config: config::Ssh,
     server: Arc<Config>,
     keys: Keys,
-    door: Arc<Door>,
+    door: Door,
     store: Arc<Store>,
     sessions: Arc<Sessions>,
     workspaces: Workspaces,
@@ -124,7 +129,7 @@ impl Ssh {
         Ok(Arc::new(Self {
             server: algorithms::server(host_keys, ssh.approval),
             keys: Keys::new(ssh.authorized_keys.clone(), ssh.keys_url.clone()),
-            door: Door::new(ssh.unauthenticated, ssh.unauthenticated_per_address),
+            door: Door::new(&ssh),
             store: Store::new(config.state_dir.clone()),
             config: ssh,
             sessions,
@@ -183,10 +188,12 @@ impl Ssh {
             Err(full) => {
                 tracing::info!(target: "audit", event = "ssh_denied", client.addr = %addr,
                     reason = full.as_str());
+                // Lines before the protocol's first are for people (RFC 4253 4.2).
+                let _ = stream.try_write(format!("{full}\r\n").as_bytes());
                 return;
             }
         };
-        let Ok(local) = stream.local_addr() else {
+        let (Ok(local), Ok(watched)) = (stream.local_addr(), again(&stream)) else {
             return;
         };
         let began = Instant::now();
@@ -196,30 +203,48 @@ impl Ssh {
         // However this ends: russh's task would go on by itself.
         let _cut = Cut(Arc::clone(&pace));
         let stream = Paced::new(stream, Arc::clone(&pace));
-        let (connection, mut login) =
-            Connection::new(Arc::clone(&self), (peer, local), pace, began + LOGIN);
+        let (connection, mut login) = Connection::new(Arc::clone(&self), (peer, local), pace);
         let opened = russh::server::run_stream(Arc::clone(&self.server), stream, connection);
+        // Whoever only looks whether we are there has failed at nothing.
         let Ok(Ok(running)) = timeout(LOGIN, opened).await else {
-            self.door.fail(addr);
             return;
         };
         let handle = running.handle();
         let mut running = std::pin::pin!(running);
-        let client = tokio::select! {
-            _ = running.as_mut() => None,
-            client = login.logged_in() => client,
-            () = stop.cancelled() => None,
+        let came = tokio::select! {
+            // Whoever got in and has left at once was in.
+            biased;
+            came = login.logged_in() => came,
+            _ = running.as_mut() => Came::Left,
+            () = left(watched) => Came::Left,
+            () = stop.cancelled() => Came::Late,
         };
-        let Some(client) = client else {
-            if !stop.is_cancelled() {
-                self.door.fail(addr);
-                tracing::info!(target: "audit", event = "ssh_denied", client.addr = %addr,
-                    user = login.name(), reason = "not-authenticated");
+        let tried = login.tried();
+        // From here on no click is awaited, so that the client hears what it is told.
+        drop(login);
+        let refused = |user, reason| {
+            tracing::info!(target: "audit", event = "ssh_denied", client.addr = %addr, user, reason);
+        };
+        let client = match came {
+            Came::In(client) => client,
+            Came::OneTooMany(full) => {
+                refused(tried, full.as_str());
+                let _ = timeout(GOODBYE, running).await;
+                return;
             }
-            disconnect(&handle, "no login in time").await;
-            let _ = timeout(GOODBYE, running.as_mut()).await;
-            return;
+            Came::Late | Came::Left => {
+                if tried.is_some() && !stop.is_cancelled() {
+                    self.door.fail(addr);
+                    refused(tried, "not-authenticated");
+                }
+                if let Came::Late = came {
+                    disconnect(&handle, "no login in time").await;
+                    let _ = timeout(GOODBYE, running).await;
+                }
+                return;
+            }
         };
+        self.door.forgive(addr);
         drop(knock);
         let leave = async {
             stop.cancelled().await;
@@ -234,12 +259,25 @@ impl Ssh {
         client.end();
         if let Some(message) = why.message() {
             disconnect(&handle, message).await;
-            let _ = timeout(GOODBYE, running.as_mut()).await;
+            let _ = timeout(GOODBYE, running).await;
         }
         let elapsed_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::info!(target: "audit", event = "ssh_close", user = %client.user,
-            client.addr = %addr, elapsed_ms, reason = why.as_str());
+            client.addr = %addr, elapsed_ms, reason = why.as_str(),
+            untold = client.refusals.untold());
     }
+}
+
+/// The same connection once more, to see its end while nobody reads it.
+fn again(stream: &TcpStream) -> io::Result<TcpStream> {
+    TcpStream::from_std(stream.as_fd().try_clone_to_owned()?.into())
+}
+
+/// Waits until the other side has closed a connection, whatever it sent before that.
+async fn left(stream: TcpStream) {
+    // Readiness to read would also be what is not read yet. Of this one nothing but the end is
+    // ever told, as urgent data is not asked for.
+    let _ = stream.ready(Interest::PRIORITY).await;
 }
 
 /// Tells a client why it has to go; one that has gone needs no reason.

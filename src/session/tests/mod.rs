@@ -5,6 +5,7 @@ mod algorithms;
 mod cookies;
 mod handoff;
 mod revocations;
+mod ssh;
 mod tokens;
 
 use std::time::{Duration, SystemTime};

@@ -40,6 +40,12 @@ async def main():
         done = await process.wait()
         assert (done.stdout, done.exit_status) == ("caught\n", 9)
 
+        # A request that nobody knows writes no line into the log.
+        process = await to.create_process("cat")
+        assert not await process.channel._make_request(b"odd\nforged line")
+        process.stdin.write_eof()
+        await process.wait()
+
         # Files.
         async with to.start_sftp_client() as sftp:
             async with sftp.open("deep", "wb") as file:

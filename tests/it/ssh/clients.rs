@@ -12,7 +12,8 @@ fn program(name: &str) -> Command {
     command
 }
 
-async fn python(doors: &Doors, script: &str) {
+/// Runs a script, which is told the port, the user and their key.
+pub async fn python(doors: &Doors, script: &str) {
     let mut command = program("python");
     command
         .args(["-c", script, &doors.port.to_string(), &doors.world.alice])
@@ -32,6 +33,8 @@ async fn paramiko_does_what_openssh_does() {
 async fn asyncssh_does_what_openssh_does_with_many_channels_at_once() {
     let doors = Doors::with("channels = 64").await;
     python(&doors, include_str!("asyncssh.py")).await;
+    let log = doors.world.log();
+    assert!(!log.contains("forged"), "{log}");
 }
 
 #[tokio::test]

@@ -1,14 +1,21 @@
 //! Who gets in, how, and for how long.
 
-use std::{fs, process::Stdio};
+use std::fs;
 
+use serde_json::{Value, json};
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines},
     net::TcpListener,
+    process::{ChildStderr, Command},
 };
 
-use super::{Doors, text};
-use crate::world::{SLOW, until, within};
+use super::{Doors, clients, text};
+use crate::world::{
+    SLOW,
+    client::Answer,
+    keys::{SESSION, now, session_claims, with},
+    until, within,
+};
 
 #[tokio::test]
 async fn a_key_lets_its_own_user_in_and_its_options_are_obeyed() {
@@ -74,18 +81,22 @@ async fn keys_of_every_kind_log_in_and_signatures_by_sha1_do_not() {
     let doors = Doors::with("approval = false").await;
     let keys = doors.path("keys").join(&doors.world.alice);
     let mut lines = String::new();
-    for kind in ["ecdsa", "rsa"] {
+    for (name, kind, bits) in [
+        ("ecdsa", "ecdsa", "256"),
+        ("rsa", "rsa", "2048"),
+        ("short", "rsa", "1024"),
+    ] {
         let mut make = tokio::process::Command::new("ssh-keygen");
-        make.args(["-q", "-t", kind, "-N", "", "-f"])
-            .arg(doors.path(kind));
+        make.args(["-q", "-t", kind, "-b", bits, "-N", "", "-f"])
+            .arg(doors.path(name));
         assert!(doors.run(make).await.status.success());
-        lines += &fs::read_to_string(doors.path(&format!("{kind}.pub"))).unwrap();
+        lines += &fs::read_to_string(doors.path(&format!("{name}.pub"))).unwrap();
     }
     fs::write(keys, lines).unwrap();
     for (kind, algorithm, gets_in) in [
         ("ecdsa", "ecdsa-sha2-nistp256", true),
         ("rsa", "rsa-sha2-512", true),
-        ("rsa", "ssh-rsa", false),
+        ("short", "rsa-sha2-512", false),
     ] {
         let mut command = doors.command_with("ssh", kind);
         command
@@ -93,8 +104,11 @@ async fn keys_of_every_kind_log_in_and_signatures_by_sha1_do_not() {
             .arg(format!("PubkeyAcceptedAlgorithms={algorithm}"));
         command.args(["workspace", "true"]);
         let output = doors.run(command).await;
-        assert_eq!(output.status.success(), gets_in, "{algorithm}: {output:?}");
+        let got_in = output.status.success();
+        assert_eq!(got_in, gets_in, "{kind} {algorithm}: {output:?}");
     }
+    // OpenSSH would not even offer them.
+    clients::python(&doors, include_str!("sha1.py")).await;
 }
 
 #[tokio::test]
@@ -145,10 +159,12 @@ async fn the_web_application_tells_keys_and_without_an_answer_nobody_gets_in() {
 async fn a_session_that_let_a_terminal_in_takes_it_along() {
     let doors = Doors::open().await;
     let alice = doors.world.log_in(&doors.world.alice).await;
-    let page = alice.visit("/").send().await.text();
-    let (_, after) = page.split_once("<p><code>eyJ").unwrap();
-    let password = format!("eyJ{}", after.split('<').next().unwrap());
-    doors.world.secret(&password);
+    assert!(!alice.visit("/").send().await.text().contains("eyJ"));
+    let ask = || alice.call(http::Method::POST, "/_vestibule/ssh-password");
+    let elsewhere = ask().header("origin", "https://evil.example");
+    assert_eq!(elsewhere.send().await.status, 403);
+    let password = password_of(&doors, &ask().fetch().send().await);
+    assert_eq!(doors.world.audit("ssh_password").len(), 1);
     let child = doors.password(&doors.world.alice, &password, "echo in; sleep 1000");
     until("it is in", SLOW, async || {
         doors.world.audit("ssh_open").len() == 1
@@ -168,6 +184,48 @@ async fn a_session_that_let_a_terminal_in_takes_it_along() {
         "{output:?}"
     );
     assert_eq!(doors.world.audit("ssh_close")[0]["reason"], "revoked");
+}
+
+/// The password that a page shows.
+fn password_of(doors: &Doors, page: &Answer) -> String {
+    assert_eq!(page.status, 200, "{}", page.text());
+    let text = page.text();
+    let (_, after) = text.split_once("<p><code>eyJ").unwrap();
+    let password = format!("eyJ{}", after.split('<').next().unwrap());
+    doors.world.secret(&password);
+    password
+}
+
+#[tokio::test]
+async fn a_session_lends_its_end_and_its_apps_to_ssh() {
+    let doors = Doors::open().await;
+    let world = &doors.world;
+    let session = |changes: &Value| {
+        let claims = with(session_claims(&world.alice), changes);
+        world.keys.sign(SESSION, &claims)
+    };
+    let ask = async |session: &str| {
+        let call = world.call(http::Method::POST, "/_vestibule/ssh-password");
+        call.bearer(session).send().await
+    };
+    let limited = session(&json!({ "apps": ["recorder"] }));
+    let page = world.get("/").bearer(&limited).send().await;
+    assert!(!page.text().contains("ssh -p"), "{}", page.text());
+    assert_eq!(ask(&limited).await.status, 403);
+    let link = world.get("/_vestibule/ssh/ABCD2345").bearer(&limited);
+    assert_eq!(link.send().await.status, 403);
+
+    let brief = session(&json!({ "apps": ["ssh"], "exp": now() + 10 }));
+    let password = password_of(&doors, &ask(&brief).await);
+    let child = doors.password(&world.alice, &password, "sleep 1000");
+    let output = within("it ends", SLOW, child.wait_with_output()).await;
+    let said = text(&output.unwrap().stderr);
+    assert!(said.contains("this session has come to its end"), "{said}");
+    until("it is told", SLOW, async || {
+        let closed = world.audit("ssh_close");
+        closed.iter().any(|line| line["reason"] == "expired")
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -229,34 +287,9 @@ async fn a_click_in_the_browser_lets_the_terminal_in() {
     let alice = doors.world.log_in(&doors.world.alice).await;
     let bob = doors.world.log_in(&doors.world.bob).await;
     for allow in [true, false] {
-        let mut command = doors.command("ssh");
-        command
-            .args([
-                "-o",
-                "BatchMode=no",
-                "-o",
-                "PreferredAuthentications=keyboard-interactive",
-            ])
-            .args([
-                "-o",
-                "NumberOfPasswordPrompts=1",
-                "-o",
-                "LogLevel=INFO",
-                "workspace",
-                "echo in",
-            ])
-            .stdin(Stdio::null());
-        let mut child = command.spawn().unwrap();
+        let mut child = asking(&doors, 1).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let link = within("a link", SLOW, async {
-            loop {
-                let line = lines.next_line().await.unwrap().expect("it goes on");
-                if let Some(link) = line.trim().strip_prefix(&doors.world.origin) {
-                    return link.trim().to_owned();
-                }
-            }
-        })
-        .await;
+        let link = next_link(&doors, &mut lines).await.unwrap();
         let page = alice.visit(&link).send().await;
         assert_eq!(page.status, 200);
         assert!(page.text().contains("127.0.0.1"), "{}", page.text());
@@ -274,4 +307,42 @@ async fn a_click_in_the_browser_lets_the_terminal_in() {
         assert_eq!(text(&output.stdout), if allow { "in" } else { "" });
         assert_eq!(alice.visit(&link).send().await.status, 404, "good once");
     }
+}
+
+/// `ssh` of somebody who wants to be let in by a click, and asks for it so many times.
+pub fn asking(doors: &Doors, times: u32) -> Command {
+    let mut command = doors.command("ssh");
+    let methods = "PreferredAuthentications=keyboard-interactive";
+    command.args(["-o", "BatchMode=no", "-o", methods, "-o", "LogLevel=INFO"]);
+    command.args(["-o", &format!("NumberOfPasswordPrompts={times}")]);
+    command.args(["workspace", "echo in"]);
+    command
+}
+
+/// The next link that a terminal shows, if it shows one more.
+pub async fn next_link(doors: &Doors, lines: &mut Lines<BufReader<ChildStderr>>) -> Option<String> {
+    let link = async {
+        loop {
+            let line = lines.next_line().await.unwrap()?;
+            if let Some(link) = line.trim().strip_prefix(&doors.world.origin) {
+                return Some(link.trim().to_owned());
+            }
+        }
+    };
+    within("a link or the end", SLOW, link).await
+}
+
+#[tokio::test]
+async fn a_connection_asks_for_a_click_three_times_and_no_more() {
+    let doors = Doors::open().await;
+    let alice = doors.world.log_in(&doors.world.alice).await;
+    let mut child = asking(&doors, 9).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut asked = 0;
+    while let Some(link) = next_link(&doors, &mut lines).await {
+        asked += 1;
+        let deny = alice.call(http::Method::POST, &format!("{link}/deny"));
+        assert_eq!(deny.fetch().send().await.status, 200);
+    }
+    assert_eq!(asked, 3);
 }

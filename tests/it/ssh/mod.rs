@@ -8,6 +8,7 @@ mod forwards;
 mod logins;
 mod programs;
 mod remote;
+mod strangers;
 
 use std::{
     fs,
