@@ -227,11 +227,6 @@ impl Client {
         shell
     }
 
-    /// The helper, if it was started already.
-    pub fn running(&self) -> Option<&Arc<Shell>> {
-        self.shell.get()
-    }
-
     /// Runs something for the connection, which ends with it.
     pub fn spawn(self: &Arc<Self>, task: impl Future<Output = ()> + Send + 'static) {
         let ended = self.ended.clone();

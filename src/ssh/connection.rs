@@ -371,9 +371,8 @@ impl Handler for Connection {
         signal: Sig,
         _session: &mut Session,
     ) -> Result<(), Self::Error> {
-        let client = Arc::clone(self.client()?);
         if let Some(session) = self.channels.session(channel) {
-            session.signal(&client, &signal);
+            session.signal(&signal);
         }
         Ok(())
     }

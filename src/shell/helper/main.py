@@ -26,7 +26,8 @@ class Helper:
             program.hang_up()
         for listener in list(self.listeners):
             listener.close()
-        self.loop.later(PATIENCE + 0.5, self.leave)
+        # Without anybody who was told to end there is nothing to wait for.
+        self.loop.later(PATIENCE + 0.5 if self.loop.timers else 0, self.leave)
 
     def leave(self):
         self.alive = False
