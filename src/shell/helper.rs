@@ -165,7 +165,10 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut heard = [0; 4];
         let at = listener.local_addr().unwrap();
-        for gone in [|one: &Helper| one.closed.cancel(), |one| one.ended.cancel()] {
+        for gone in [
+            |one: &Helper| one.closed.cancel(),
+            |one: &Helper| one.ended.cancel(),
+        ] {
             let helper = helper(at);
             let _stream = helper.ask(json!({})).await.unwrap();
             let (mut other, _) = listener.accept().await.unwrap();

@@ -238,7 +238,7 @@ impl Handler for Connection {
         _session: &mut Session,
     ) -> Result<(), Self::Error> {
         if let Some(inbox) = self.channels.inbox(channel) {
-            inbox.push(data);
+            inbox.push(data).await;
         }
         Ok(())
     }

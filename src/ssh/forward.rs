@@ -231,7 +231,7 @@ async fn carry(client: &Client, channel: Channel<Msg>, stream: Stream, open: &Op
         // Taken at once, so that the connection's loop never waits.
         while let Some(message) = reader.wait().await {
             match message {
-                russh::ChannelMsg::Data { data } => inbox.push(&data),
+                russh::ChannelMsg::Data { data } => inbox.push(&data).await,
                 russh::ChannelMsg::Eof => inbox.end(),
                 russh::ChannelMsg::Close => return,
                 _ => {}

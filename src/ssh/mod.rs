@@ -18,6 +18,7 @@ mod keys;
 mod limits;
 mod login;
 mod pace;
+mod segment;
 mod session;
 mod store;
 mod variables;
@@ -125,7 +126,7 @@ impl Ssh {
             server: algorithms::server(host_keys, ssh.approval),
             keys: Keys::new(ssh.authorized_keys.clone(), ssh.keys_url.clone()),
             door: Door::new(ssh.unauthenticated, ssh.unauthenticated_per_address),
-            store: Store::new(config.state_dir.clone()),
+            store: Store::new(config.state_dir.clone(), ssh.channels),
             config: ssh,
             sessions,
             workspaces,
