@@ -19,6 +19,7 @@ const SCRIPT: &str = concat!(
     include_str!("helper/loop.py"),
     include_str!("helper/program.py"),
     include_str!("helper/stream.py"),
+    include_str!("helper/address.py"),
     include_str!("helper/main.py"),
 );
 /// Reads the script from its input, since an argument would show in `ps`; the rest of the input
@@ -178,6 +179,20 @@ mod tests {
             let (mut other, _) = listener.accept().await.unwrap();
             assert_eq!(other.read(&mut heard).await.unwrap_or(0), 0);
         }
+    }
+
+    #[test]
+    fn the_proxys_machine_is_known_by_every_way_to_write_its_address() {
+        let script = concat!(
+            include_str!("helper/address.py"),
+            include_str!("helper/address_test.py")
+        );
+        let tried = std::process::Command::new("python3")
+            .args(["-I", "-S", "-c", script])
+            .output();
+        let tried = tried.unwrap();
+        let said = String::from_utf8_lossy(&tried.stderr);
+        assert!(tried.status.success(), "{said}");
     }
 
     #[tokio::test]
