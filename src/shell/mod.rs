@@ -32,7 +32,7 @@ use crate::{
 /// Longest that the helper may take to answer what it does by itself.
 const ANSWER: Duration = Duration::from_secs(5);
 /// Longest that it may take to connect somewhere: a name server may be slow.
-const CONNECT: Duration = Duration::from_secs(60);
+const CONNECT: Duration = Duration::from_mins(1);
 
 /// Something can't be done in a workspace.
 #[derive(Debug, thiserror::Error)]

@@ -69,7 +69,7 @@ impl Inbox {
     /// Adds what came. What is beyond all bounds is lost, and with it the channel:
     /// [`Inbox::overflow`]. For one writer.
     pub async fn push(&self, bytes: &[u8]) {
-        if let Some(last) = self.remember(bytes) {
+        if let Err(last) = self.remember(bytes) {
             let (account, bytes) = (self.account.clone(), bytes.to_vec());
             match spawn_blocking(move || account.write(last, &bytes)).await {
                 Ok(Ok(written)) => self.held().add(written),
@@ -82,18 +82,18 @@ impl Inbox {
         self.wake.notify_one();
     }
 
-    /// Keeps bytes in memory, or returns which file they go to, if there is one to go on with.
-    fn remember(&self, bytes: &[u8]) -> Option<Option<Arc<Segment>>> {
+    /// Keeps bytes in memory, or tells which file they go to, if there is one to go on with.
+    fn remember(&self, bytes: &[u8]) -> Result<(), Option<Arc<Segment>>> {
         let mut held = self.held();
         if held.deaf {
-            return None;
+            return Ok(());
         }
         let in_memory = held.files.is_empty() && held.in_memory + bytes.len() <= MEMORY;
         if in_memory && self.account.remember(bytes.len()) {
             held.remember(bytes);
-            return None;
+            return Ok(());
         }
-        Some(held.files.back().and_then(Waiting::segment))
+        Err(held.files.back().and_then(Waiting::segment))
     }
 
     /// Nobody will take any more: what waits is dropped, and so is what comes.

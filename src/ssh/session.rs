@@ -344,7 +344,7 @@ async fn signals(shell: &Shell, name: u64, signals: &mut mpsc::Receiver<String>)
             tracing::debug!(%error, "a signal did not arrive");
         }
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 fn name_of(signal: &Sig) -> String {

@@ -24,9 +24,8 @@ async fn a_user_has_so_many_connections_and_a_flood_of_signals_takes_no_descript
     let mut client = client.stdin(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(client.stdout.take().unwrap()).lines();
     let line = within("all signals are sent", SLOW, lines.next_line()).await;
-    if line.unwrap().as_deref() != Some("sent") {
-        panic!("{:?}", client.wait_with_output().await);
-    }
+    let sent = line.unwrap().as_deref() == Some("sent");
+    assert!(sent, "{:?}", client.wait_with_output().await);
     let more = doors.world.descriptors() - before;
     assert!(more < DESCRIPTORS, "{more} more");
 }
