@@ -349,7 +349,7 @@ pub struct Ssh {
 pub enum Forward {
     /// To the container itself.
     Localhost,
-    /// To whatever it can reach but the proxy's machine.
+    /// To whatever it can reach but its own networks, where the proxy's machine is.
     Any,
     /// Nowhere.
     Off,

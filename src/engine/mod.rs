@@ -147,7 +147,7 @@ pub enum Event {
 
 /// The near end of a command that runs in a container.
 pub struct Attached {
-    /// Its standard input, which ends when this is shut down or dropped.
+    /// Its standard input, which ends when this is shut down, or dropped with the output.
     pub input: Pin<Box<dyn AsyncWrite + Send>>,
     /// What it writes, until it ends.
     pub output: BoxStream<'static, Result<Output, EngineError>>,

@@ -244,7 +244,7 @@ proptest! {
     fn no_text_and_no_number_breaks_a_page(
         text in ".*", number: usize, of: usize, queue: Option<usize>, estimate_seconds: Option<u64>,
     ) {
-        prop_assert_eq!(every_page(&text).len(), 6);
+        prop_assert_eq!(every_page(&text).len(), 7);
         let page = starting(&Starting {
             app_title: &text, user: &text, step: &text, number, of, queue, estimate_seconds,
             events: &text, here: &text,

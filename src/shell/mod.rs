@@ -14,19 +14,26 @@ mod stream;
 use std::{
     collections::BTreeMap,
     convert::Infallible,
+    io,
     sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
 };
 
 use serde_json::{Value, json};
-use tokio::{net::TcpStream, sync::watch};
+use tokio::{net::TcpStream, sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use self::helper::Helper;
-pub use self::stream::{Ending, Listening, Piece, Running, Stream, Taken};
+pub use self::stream::{Ending, Listening, Piece, Running, Stream, Taken, end};
 use crate::{
     engine::EngineError,
-    workspace::{Inside, Workspaces},
+    workspace::{Inside, SHELLS, Workspaces},
 };
+
+/// Longest that the helper may take to answer what it does by itself.
+const ANSWER: Duration = Duration::from_secs(5);
+/// Longest that it may take to connect somewhere: a name server may be slow.
+const CONNECT: Duration = Duration::from_mins(1);
 
 /// Something can't be done in a workspace.
 #[derive(Debug, thiserror::Error)]
@@ -37,9 +44,12 @@ pub enum ShellError {
     /// The helper did not start.
     #[error("the workspace's image can't run our helper, which needs python3: {0}")]
     Helper(String),
+    /// The user has as many shells as one may.
+    #[error("{SHELLS} connections and terminals are in this workspace, which is as many as may be")]
+    TooMany,
     /// The helper can't be reached, or has gone.
     #[error("the workspace does not answer")]
-    Unreachable(#[from] std::io::Error),
+    Unreachable(#[from] io::Error),
     /// It may not be done.
     #[error("{0}")]
     Denied(String),
@@ -101,7 +111,7 @@ impl Shell {
     /// Starts a helper.
     ///
     /// # Errors
-    /// [`ShellError`] if the engine fails or the image has no `python3`.
+    /// [`ShellError`] if the engine fails, the image has no `python3`, or its user has too many.
     pub async fn open(workspaces: &Workspaces, inside: Inside) -> Result<Self, ShellError> {
         Ok(Self {
             helper: Helper::start(workspaces, &inside).await?,
@@ -186,7 +196,8 @@ impl Shell {
         let mut request = placed(to);
         request["do"] = json!("connect");
         request["localhost"] = json!(only_itself);
-        Stream::begin(self.helper.ask(request).await?).await
+        let stream = self.helper.ask(request).await?;
+        in_time(CONNECT, Stream::begin(stream)).await
     }
 
     /// Listens in the container.
@@ -196,7 +207,8 @@ impl Shell {
     pub async fn listen(&self, at: &Place) -> Result<Listening, ShellError> {
         let mut request = placed(at);
         request["do"] = json!("listen");
-        Listening::begin(self.helper.ask(request).await?).await
+        let stream = self.helper.ask(request).await?;
+        in_time(ANSWER, Listening::begin(stream)).await
     }
 
     /// Takes a connection that a [`Listening`] told of.
@@ -205,14 +217,23 @@ impl Shell {
     /// [`ShellError::Refused`] if it was not taken in time.
     pub async fn take(&self, taken: &Taken) -> Result<Stream, ShellError> {
         let request = json!({ "do": "take", "id": taken.id });
-        Stream::begin(self.helper.ask(request).await?).await
+        let stream = self.helper.ask(request).await?;
+        in_time(ANSWER, Stream::begin(stream)).await
     }
+}
+
+async fn in_time<T>(
+    most: Duration,
+    answer: impl Future<Output = Result<T, ShellError>>,
+) -> Result<T, ShellError> {
+    let late = |_| io::Error::from(io::ErrorKind::TimedOut);
+    timeout(most, answer).await.map_err(late)?
 }
 
 /// A connection to the helper that is cut, rather than ended, when dropped: whatever hangs on
 /// it in the container hears of it at once.
-fn cut_on_drop(stream: &TcpStream) -> std::io::Result<()> {
-    socket2::SockRef::from(stream).set_linger(Some(std::time::Duration::ZERO))
+fn cut_on_drop(stream: &TcpStream) -> io::Result<()> {
+    socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO))
 }
 
 fn sized(size: Size) -> Value {

@@ -106,7 +106,7 @@ impl Running {
             };
             let kind = head[0];
             let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
-            if length > LONGEST_FRAME || !(1..=3).contains(&kind) {
+            if !(1..=LONGEST_FRAME).contains(&length) || !(1..=3).contains(&kind) {
                 return Err(());
             }
             let _ = self.read.split_to(5);
@@ -118,10 +118,6 @@ impl Running {
                 return Ok(None);
             }
             return Ok(Some(Piece::End(ending(&self.read[..left]))));
-        }
-        if left == 0 {
-            self.frame = None;
-            return self.piece(most);
         }
         let length = left.min(most).min(self.read.len());
         if length == 0 {
@@ -174,13 +170,11 @@ impl Stream {
             early: read.freeze(),
         })
     }
+}
 
-    /// Ends in good order: both sides have said all, and what was said shall arrive.
-    pub fn end(self) {
-        if let Ok(stream) = self.reader.reunite(self.writer) {
-            let _ = socket2::SockRef::from(&stream).set_linger(None);
-        }
-    }
+/// Ends a [`Stream`] in good order: both sides have said all, and what was said shall arrive.
+pub fn end(reader: &OwnedReadHalf) {
+    let _ = socket2::SockRef::from(reader.as_ref()).set_linger(None);
 }
 
 /// A connection that came to a listener.
@@ -262,5 +256,49 @@ fn refused(answer: &Value) -> Result<(), ShellError> {
             })
         }
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{io::AsyncWriteExt as _, net::TcpListener};
+
+    use super::*;
+
+    /// What is made of these bytes of a helper.
+    async fn heard(bytes: &[u8]) -> Vec<Piece> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let ours = TcpStream::connect(listener.local_addr().unwrap());
+        let (ours, theirs) = tokio::join!(ours, listener.accept());
+        let (mut running, mut theirs) = (Running::new(ours.unwrap()), theirs.unwrap().0);
+        theirs.write_all(bytes).await.unwrap();
+        let mut pieces = Vec::new();
+        while !matches!(pieces.last(), Some(Piece::End(_))) {
+            pieces.push(running.next(4).await);
+        }
+        pieces
+    }
+
+    #[tokio::test]
+    async fn frames_are_passed_on_in_pieces_and_what_is_none_ends_the_program() {
+        let out = |text: &'static str| Piece::Out(text.into());
+        let lost = || Piece::End(Ending::Lost);
+        let end = b"\x03\0\0\0\x0a{\"code\":7}";
+        assert_eq!(
+            heard(&[b"\x01\0\0\0\x06onetwo\x02\0\0\0\x01!", &end[..]].concat()).await,
+            [
+                out("onet"),
+                out("wo"),
+                Piece::Err("!".into()),
+                Piece::End(Ending::Code(7))
+            ]
+        );
+        for (what, frame) in [
+            ("an empty one", &b"\x01\0\0\0\0"[..]),
+            ("an unknown one", b"\x04\0\0\0\x01x"),
+            ("a long one", b"\x01\0\x10\0\x01x"),
+        ] {
+            assert_eq!(heard(&[frame, end].concat()).await, [lost()], "{what}");
+        }
     }
 }

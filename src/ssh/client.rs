@@ -11,7 +11,7 @@ use std::{
 
 use russh::{keys::PublicKey, server::Handle};
 use tokio::{
-    sync::{OnceCell, watch},
+    sync::{OnceCell, OwnedSemaphorePermit, watch},
     time::{MissedTickBehavior, interval, sleep},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -101,6 +101,8 @@ pub struct Client {
 /// A channel or forwarded port of a connection; counted, and activity, until dropped.
 pub struct Held {
     open: Arc<AtomicUsize>,
+    /// One of its user's.
+    _place: OwnedSemaphorePermit,
     activity: Option<Arc<OpenChannel>>,
 }
 
@@ -173,11 +175,13 @@ impl Client {
 
     /// Takes a place for one more channel or forwarded port, if there is one.
     pub fn hold(&self) -> Option<Held> {
+        let place = self.account.channel()?;
         if self.open.fetch_add(1, Ordering::Relaxed) >= self.ssh.config.channels {
             self.open.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
         Some(Held {
+            _place: place,
             open: Arc::clone(&self.open),
             activity: None,
         })
@@ -237,11 +241,6 @@ impl Client {
             self.there.cancel();
         }
         shell
-    }
-
-    /// The helper, if it was started already.
-    pub fn running(&self) -> Option<&Arc<Shell>> {
-        self.shell.get()
     }
 
     /// Runs something for the connection, which ends with it.

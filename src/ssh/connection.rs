@@ -250,7 +250,7 @@ impl Handler for Connection {
         _session: &mut Session,
     ) -> Result<(), Self::Error> {
         if let Some(inbox) = self.channels.inbox(channel) {
-            inbox.push(data);
+            inbox.push(data).await;
         }
         Ok(())
     }
@@ -383,9 +383,8 @@ impl Handler for Connection {
         signal: Sig,
         _session: &mut Session,
     ) -> Result<(), Self::Error> {
-        let client = Arc::clone(self.client()?);
         if let Some(session) = self.channels.session(channel) {
-            session.signal(&client, &signal);
+            session.signal(&signal);
         }
         Ok(())
     }

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     config::Forward,
-    shell::{Listening, Place, Shell, ShellError, Stream},
+    shell::{self, Listening, Place, Shell, ShellError, Stream},
     workspace::OpenChannel,
 };
 
@@ -89,7 +89,7 @@ async fn tie(
     } = stream;
     let outward = async {
         if !early.is_empty() && writer.data_bytes(early).await.is_err() {
-            return;
+            return false;
         }
         loop {
             let mut piece = bytes::BytesMut::with_capacity(PIECE);
@@ -98,16 +98,21 @@ async fn tie(
                 Ok(_) => {
                     let _sending = pace.sending();
                     if writer.data_bytes(piece.freeze()).await.is_err() {
-                        return;
+                        return false;
                     }
                 }
             }
         }
         let _ = writer.eof().await;
+        true
     };
     let inward = pass_on(inbox, to, |bytes| open.forwarded(bytes));
     tokio::select! {
-        _ = async { tokio::join!(outward, inward) } => {}
+        (all_said, ()) = async { tokio::join!(outward, inward) } => {
+            if all_said {
+                shell::end(&reader);
+            }
+        }
         () = inbox.overflow() => tracing::debug!("more waits on a forward than can be kept"),
     }
     let _ = writer.close().await;
@@ -227,7 +232,7 @@ async fn carry(client: &Client, channel: Channel<Msg>, stream: Stream, open: &Op
         // Taken at once, so that the connection's loop never waits.
         while let Some(message) = reader.wait().await {
             match message {
-                russh::ChannelMsg::Data { data } => inbox.push(&data),
+                russh::ChannelMsg::Data { data } => inbox.push(&data).await,
                 russh::ChannelMsg::Eof => inbox.end(),
                 russh::ChannelMsg::Close => return,
                 _ => {}

@@ -19,6 +19,7 @@ mod keys;
 mod limits;
 mod login;
 mod pace;
+mod segment;
 mod session;
 mod store;
 mod variables;
@@ -130,7 +131,7 @@ impl Ssh {
             server: algorithms::server(host_keys, ssh.approval),
             keys: Keys::new(ssh.authorized_keys.clone(), ssh.keys_url.clone()),
             door: Door::new(&ssh),
-            store: Store::new(config.state_dir.clone()),
+            store: Store::new(config.state_dir.clone(), ssh.channels),
             config: ssh,
             sessions,
             workspaces,

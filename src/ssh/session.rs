@@ -1,12 +1,12 @@
 //! A session channel: a shell, a command or `sftp` in the workspace.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
 
 use russh::{ChannelWriteHalf, Sig, server::Msg};
 use tokio::{
     io::AsyncWriteExt as _,
     net::tcp::OwnedWriteHalf,
-    sync::watch,
+    sync::{mpsc, watch},
     time::{Instant, interval},
 };
 use tokio_util::sync::CancellationToken;
@@ -27,6 +27,8 @@ const STDERR: u32 = 1;
 const FAILED: u32 = 255;
 /// The most that is sent at once; the packets of every client take it.
 const PIECE: usize = 32 * 1024;
+/// Most signals that wait for one program; more are dropped.
+const SIGNALS: usize = 8;
 /// Where the image keeps it.
 const SFTP_SERVER: &str = "/usr/lib/openssh/sftp-server";
 
@@ -48,8 +50,7 @@ pub enum Asked {
 pub struct SessionChannel {
     prepared: Option<Prepared>,
     size: watch::Sender<Size>,
-    /// What the helper calls its program.
-    name: watch::Receiver<Option<u64>>,
+    signals: mpsc::Sender<String>,
 }
 
 /// What is known of a program before it is asked for.
@@ -63,7 +64,7 @@ pub struct Prepared {
     closed: CancellationToken,
     held: Held,
     size: watch::Receiver<Size>,
-    name: watch::Sender<Option<u64>>,
+    signals: mpsc::Receiver<String>,
 }
 
 impl SessionChannel {
@@ -71,9 +72,11 @@ impl SessionChannel {
     pub fn new(mut prepared: Prepared) -> Self {
         let size = watch::Sender::new(Size::default());
         prepared.size = size.subscribe();
+        let (signals, received) = mpsc::channel(SIGNALS);
+        prepared.signals = received;
         Self {
             size,
-            name: prepared.name.subscribe(),
+            signals,
             prepared: Some(prepared),
         }
     }
@@ -96,17 +99,11 @@ impl SessionChannel {
         self.size.send_replace(size);
     }
 
-    /// Passes a signal on to the program.
-    pub fn signal(&self, client: &Arc<Client>, signal: &Sig) {
-        let (Some(name), Some(shell)) = (*self.name.borrow(), client.running().cloned()) else {
-            return;
-        };
-        let signal = name_of(signal);
-        client.spawn(async move {
-            if let Err(error) = shell.signal(name, &signal).await {
-                tracing::debug!(%error, "a signal did not arrive");
-            }
-        });
+    /// Passes a signal on to the program, if there is one and it takes them as fast as they come.
+    pub fn signal(&self, signal: &Sig) {
+        if self.prepared.is_none() {
+            let _ = self.signals.try_send(name_of(signal));
+        }
     }
 }
 
@@ -126,7 +123,7 @@ impl Prepared {
             closed,
             held,
             size: watch::Sender::new(Size::default()).subscribe(),
-            name: watch::Sender::new(None),
+            signals: mpsc::channel(1).1,
         }
     }
 
@@ -151,7 +148,6 @@ impl Prepared {
             Ok(running) => running,
             Err(error) => return self.fail(&error.to_string()).await,
         };
-        self.name.send_replace(Some(name));
         let open = self.held.inside(client, &shell);
         if let Some(input) = running.input.take() {
             let (inbox, closed) = (Arc::clone(&self.inbox), self.closed.clone());
@@ -177,9 +173,11 @@ impl Prepared {
                 None => std::future::pending().await,
             }
         };
+        let signals = signals(&shell, name, &mut self.signals);
         let ending = tokio::select! {
             ending = speak(&mut running, &self.writer, &client.pace, said) => ending,
             never = resizes => match never {},
+            never = signals => match never {},
             () = self.inbox.overflow() => return self.fail(TOO_MUCH).await,
         };
         self.end(client, ending).await;
@@ -324,6 +322,16 @@ pub async fn pass_on(inbox: &Inbox, mut to: OwnedWriteHalf, sent: impl Fn(usize)
         }
     }
     let _ = to.shutdown().await;
+}
+
+/// Passes signals on to a program, one after the other; ends with the channel alone.
+async fn signals(shell: &Shell, name: u64, signals: &mut mpsc::Receiver<String>) -> Infallible {
+    while let Some(signal) = signals.recv().await {
+        if let Err(error) = shell.signal(name, &signal).await {
+            tracing::debug!(%error, "a signal did not arrive");
+        }
+    }
+    std::future::pending().await
 }
 
 fn name_of(signal: &Sig) -> String {

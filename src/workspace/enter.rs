@@ -3,7 +3,10 @@
 
 use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
 
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -56,6 +59,7 @@ pub struct Inside {
     /// Cancelled once it no longer runs.
     pub closed: CancellationToken,
     clocks: Arc<Clocks>,
+    shells: Arc<Semaphore>,
 }
 
 impl fmt::Debug for Inside {
@@ -72,7 +76,14 @@ impl Inside {
             addr: live.addr,
             closed: live.closed.child_token(),
             clocks: Arc::clone(&workspace.clocks),
+            shells: Arc::clone(&workspace.shells),
         }
+    }
+
+    /// Takes a place for one more shell, until it is dropped; `None` if
+    /// [`SHELLS`](super::SHELLS) of this user's are there.
+    pub fn shell_place(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.shells).try_acquire_owned().ok()
     }
 
     /// Counts a channel of a client open in the workspace until it is dropped.

@@ -71,6 +71,7 @@ pub use self::{
     pace::Pace,
     phase::{Cause, Failure, KeepError, Phase, Step, StopError, StopReason},
     spec::UID,
+    state::SHELLS,
     status::{Status, Tally},
     upstream::Upstream,
     usage::{Total, Usage},

@@ -7,7 +7,7 @@ use std::{
 };
 
 use tokio::{
-    sync::{Mutex, watch},
+    sync::{Mutex, Semaphore, watch},
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
@@ -32,6 +32,10 @@ use crate::{
 /// container has the labels of its image.
 const VERSION_LABEL: &str = "org.opencontainers.image.version";
 
+/// Most shells in one workspace at once, each with a helper of its own: SSH connections and
+/// browser terminals.
+pub const SHELLS: usize = 32;
+
 /// One user's workspace.
 #[derive(Debug)]
 pub struct Workspace {
@@ -44,6 +48,8 @@ pub struct Workspace {
     /// Held by whatever changes the container: a start, a stop, a look after an event. Taken
     /// before `state`, and never the other way round.
     pub change: Mutex<()>,
+    /// Places for shells in it.
+    pub shells: Arc<Semaphore>,
     state: RwLock<State>,
 }
 
@@ -128,6 +134,7 @@ impl Workspace {
             remembered: sync::Mutex::default(),
             measuring: Measuring::default(),
             change: Mutex::default(),
+            shells: Arc::new(Semaphore::new(SHELLS)),
             state: RwLock::default(),
         }
     }

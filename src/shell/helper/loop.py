@@ -10,7 +10,7 @@
 #   take     the same as connect, for a connection that was taken
 #   resize, signal   no answer
 # Everything here runs as the user and is the user's; nothing of it is a secret of the host's.
-import errno, fcntl, json, os, pwd, select, signal, socket, struct, sys, termios
+import errno, fcntl, json, os, pwd, select, signal, socket, stat, struct, sys, termios
 from binascii import a2b_base64
 
 CHUNK = 128 * 1024

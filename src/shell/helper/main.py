@@ -26,7 +26,8 @@ class Helper:
             program.hang_up()
         for listener in list(self.listeners):
             listener.close()
-        self.loop.later(PATIENCE + 0.5, self.leave)
+        # Without anybody who was told to end there is nothing to wait for.
+        self.loop.later(PATIENCE + 0.5 if self.loop.timers else 0, self.leave)
 
     def leave(self):
         self.alive = False
@@ -130,9 +131,10 @@ class Helper:
             if isinstance(found[0], OSError):
                 self.connect(link, [], found[0])
                 return
-            targets = [(family, address) for family, _, _, _, address in found]
-            allowed = [(family, address) for family, address in targets
-                       if is_loopback(address[0]) or not local and not is_host(address[0])]
+            own = [] if local else own_networks()
+            # What is judged is what is connected to: no name is looked up again.
+            allowed = [(family, address) for family, _, _, _, address in found
+                       if is_loopback(address[0]) or not local and not is_host(address[0], own)]
             self.connect(link, allowed, PermissionError(errno.EPERM, "this address may not be reached"))
 
         if numeric(host):
@@ -201,27 +203,6 @@ def numeric(host):
         return True
     except OSError:
         return False
-
-
-def is_host(host):
-    """Whether an address is the proxy's machine as we see it: whatever is on our own network
-    (there are no other workspaces for us on it), and link-local addresses."""
-    if ":" in host:
-        return host.lower().startswith("fe80")
-    address = struct.unpack("<I", socket.inet_aton(host))[0]
-    if host.startswith("169.254."):
-        return True
-    with open("/proc/net/route") as routes:
-        for line in list(routes)[1:]:
-            fields = line.split()
-            subnet, gateway, mask = (int(fields[column], 16) for column in (1, 2, 7))
-            if not gateway and mask and address & mask == subnet & mask:
-                return True
-    return False
-
-
-def is_loopback(host):
-    return host == "::1" or host.startswith("127.") or host.startswith("::ffff:127.")
 
 
 def main(key, address):

@@ -24,13 +24,20 @@ def unlink_stale(path):
     """Removes a socket that nobody listens on: an earlier connection's."""
     probe = socket.socket(socket.AF_UNIX)
     try:
-        probe.connect(path)
+        # A file refuses connections as well.
+        if stat.S_ISSOCK(os.lstat(path).st_mode):
+            probe.connect(path)
     except ConnectionRefusedError:
         os.unlink(path)
     except OSError:
         pass
     finally:
         probe.close()
+
+
+def identity(path):
+    there = os.lstat(path)
+    return there.st_dev, there.st_ino
 
 
 class Listener:
@@ -48,6 +55,7 @@ class Listener:
             try:
                 unlink_stale(self.path)
                 self.sock.bind(self.path)
+                self.bound = identity(self.path)
             finally:
                 os.umask(old)
             told = {"path": self.path}
@@ -87,7 +95,9 @@ class Listener:
         self.end.close()
         if self.path:
             try:
-                os.unlink(self.path)
+                # Another's may be there by now.
+                if identity(self.path) == self.bound:
+                    os.unlink(self.path)
                 if self.folder:
                     os.rmdir(self.folder)
             except OSError:

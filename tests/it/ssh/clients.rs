@@ -1,5 +1,7 @@
 //! Clients that are not OpenSSH: paramiko and `AsyncSSH`; and what an auditor says.
 
+use std::process::Stdio;
+
 use tokio::process::Command;
 
 use super::{Doors, text};
@@ -12,13 +14,20 @@ fn program(name: &str) -> Command {
     command
 }
 
-/// Runs a script, which is told the port, the user and their key.
-pub async fn python(doors: &Doors, script: &str) {
+/// A script that is told where it may log in, as whom and by which key.
+pub fn script(doors: &Doors, script: &str) -> Command {
     let mut command = program("python");
     command
         .args(["-c", script, &doors.port.to_string(), &doors.world.alice])
-        .arg(doors.path("id"));
-    let output = doors.run(command).await;
+        .arg(doors.path("id"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// Runs such a script, which says at its end that it has seen all.
+pub async fn python(doors: &Doors, words: &str) {
+    let output = doors.run(script(doors, words)).await;
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert_eq!(text(&output.stdout), "all seen");
 }

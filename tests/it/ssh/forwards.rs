@@ -7,7 +7,7 @@ use tokio::{
 };
 
 use super::{Doors, text};
-use crate::world::{SLOW, until, within};
+use crate::world::{SLOW, docker::container_of, until, within};
 
 /// A server in the workspace that answers each line of a client with `answer`.
 fn server(answer: &str) -> String {
@@ -112,6 +112,40 @@ s.accept()[0].sendall(b'by socket')\" > /dev/null 2>&1 < /dev/null &
     client.kill().await.unwrap();
 }
 
+#[tokio::test]
+async fn any_leads_on_from_the_workspace_and_not_to_the_proxys_machine() {
+    let doors = Doors::with("forward = \"any\"").await;
+    let (docker, container) = (&doors.world.docker, container_of(&doors.world.alice));
+    let at = free_port().await;
+    let mut client = background(
+        doors.command("ssh"),
+        &["-D", &at.to_string(), "workspace", &server("heard")],
+    );
+    for host in ["localhost", "::ffff:127.0.0.1"] {
+        until("the server answers", SLOW, async || {
+            through(at, host, 7100).await.as_deref() == Some("heard by socks")
+        })
+        .await;
+    }
+    let gateway = "{{range .NetworkSettings.Networks}}{{.Gateway}}{{end}}";
+    let gateway = docker.run(&["inspect", "--format", gateway, &container]);
+    let gateway = gateway.trim();
+    let hosts = [
+        gateway.to_owned(),
+        format!("::ffff:{gateway}"),
+        "169.254.169.254".to_owned(),
+        "fe80::1".to_owned(),
+    ];
+    for host in &hosts {
+        assert!(through(at, host, doors.port).await.is_none(), "{host}");
+    }
+    client.kill().await.unwrap();
+    let denied = doors.world.audit("ssh_denied");
+    let places = denied.iter().map(|line| line["place"].as_str().unwrap());
+    let expected = hosts.iter().map(|host| format!("{host}:{}", doors.port));
+    assert!(places.eq(expected), "{denied:?}");
+}
+
 /// A stream by SOCKS 5 (RFC 1928) to a host by its name.
 pub async fn socks(at: u16, host: &str, port: u16) -> Option<TcpStream> {
     let mut stream = TcpStream::connect(("127.0.0.1", at)).await.ok()?;
@@ -191,4 +225,38 @@ async fn the_workspace_reaches_the_clients_port_socket_and_agent_if_asked() {
         "agent:",
         "not unless asked"
     );
+}
+
+#[tokio::test]
+async fn a_remote_forward_takes_the_place_of_a_stale_socket_and_of_nothing_else() {
+    let doors = Doors::open().await;
+    let near = doors.path("near.sock");
+    let remote = async |far: &str, line: &str| {
+        let to = format!("{far}:{}", near.display());
+        let options = ["-o", "ExitOnForwardFailure=yes", "-R", &to];
+        doors.ssh_with(&options, line, b"").await
+    };
+    doors.say("echo words > thesis").await;
+    let output = remote("/home/user/thesis", "true").await;
+    assert_eq!(output.status.code(), Some(255), "{output:?}");
+    assert_eq!(doors.say("cat thesis").await, "words");
+
+    doors
+        .say("python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind(\"far\")'")
+        .await;
+    let output = remote("/home/user/far", "test -S far").await;
+    assert!(output.status.success(), "{output:?}");
+    until("it goes with the connection", SLOW, async || {
+        doors.say("ls").await == "thesis"
+    })
+    .await;
+    let output = remote("/home/user/far", "rm far && echo mine > far").await;
+    assert!(output.status.success(), "{output:?}");
+    until("all have left", SLOW, async || {
+        let container = container_of(&doors.world.alice);
+        let docker = &doors.world.docker;
+        docker.processes(&container, "import os, sys").is_empty()
+    })
+    .await;
+    assert_eq!(doors.say("cat far").await, "mine");
 }

@@ -1,5 +1,6 @@
 //! The second door, by real clients: OpenSSH first of all.
 
+mod bounds;
 mod bulk;
 mod clients;
 mod ends;

@@ -215,8 +215,19 @@ impl World {
         self.kib("VmHWM:")
     }
 
+    /// How many files and sockets the proxy has open.
+    pub fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.pid()))
+            .unwrap()
+            .count()
+    }
+
+    fn pid(&self) -> u32 {
+        lock(&self.proxy).as_ref().unwrap().id()
+    }
+
     fn kib(&self, field: &str) -> u64 {
-        let pid = lock(&self.proxy).as_ref().unwrap().id();
+        let pid = self.pid();
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
         let line = status.lines().find(|l| l.starts_with(field)).unwrap();
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
