@@ -12,7 +12,7 @@ const DESCRIPTORS: usize = 100;
 
 #[tokio::test]
 async fn a_user_has_so_many_connections_and_a_flood_of_signals_takes_no_descriptors() {
-    let doors = Doors::open().await;
+    let doors = Doors::with("connections_per_user = 40").await;
     let (docker, container) = (&doors.world.docker, container_of(&doors.world.alice));
     doors.say("true").await;
     until("no helper stays behind", SLOW, async || {
