@@ -24,7 +24,7 @@ pub struct Arguments {
     /// A session token (a bearer for API clients) or a hand-off token (for the callback).
     #[arg(long, value_enum, default_value = "session")]
     kind: Kind,
-    /// A password for SSH, in place of `--kind`.
+    /// A password for SSH, in place of `--kind`; `ssh -o PreferredAuthentications=password` asks for it.
     #[arg(long, conflicts_with_all = ["kind", "state"])]
     ssh: bool,
     /// An admin token instead, for the operators' API over HTTPS.

@@ -170,8 +170,13 @@ fn ssh(shared: &Shared, entry: &Entry, password: Option<String>) -> Option<HomeS
         .filter(|(_, port)| port.bytes().all(|c| c.is_ascii_digit()))
         .map_or(authority.as_str(), |(host, _)| host);
     let host = host.trim_matches(['[', ']']);
+    // The client would else print a link first, and wait for it.
+    let way = match &password {
+        Some(_) => "-o PreferredAuthentications=password ",
+        None => "",
+    };
     Some(HomeSsh {
-        command: format!("ssh -p {port} {}@{host}", claims.user),
+        command: format!("ssh {way}-p {port} {}@{host}", claims.user),
         password,
     })
 }

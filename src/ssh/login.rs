@@ -186,7 +186,11 @@ impl Guest {
         self.awaited.send_replace(true);
         Some(Auth::Partial {
             name: "".into(),
-            instructions: format!("To log in, open this link and allow it:\n\n  {link}\n").into(),
+            instructions: format!(
+                "To log in, open this link and allow it:\n\n  {link}\n\n\
+                 (To give a password instead: ssh -o PreferredAuthentications=password ...)\n"
+            )
+            .into(),
             // Nothing is asked, so the client answers at once, and we can wait.
             prompts: (&[][..]).into(),
         })

@@ -272,6 +272,10 @@ impl Prepared {
 
     async fn end(&self, client: &Client, ending: Ending) {
         let id = self.writer.id();
+        if matches!(ending, Ending::Lost) {
+            // Before the end of the output: nothing may be written behind that (RFC 4254 5.3).
+            return self.fail("the workspace ended").await;
+        }
         // All of it goes to a client that may have gone.
         let _ = self.writer.eof().await;
         let _ = match ending {
@@ -283,7 +287,7 @@ impl Prepared {
                     .exit_signal_request(id, signal, core, String::new(), String::new())
                     .await
             }
-            Ending::Lost => return self.fail("the workspace ended").await,
+            Ending::Lost => Ok(()),
         };
         let _ = self.writer.close().await;
     }
