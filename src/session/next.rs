@@ -4,13 +4,15 @@ use percent_encoding::percent_decode_str;
 
 /// Longest path and query kept, in bytes; longer ones are no place a person was at.
 const MAX_LENGTH: usize = 2000;
+/// Length of the code in such a link, in letters.
+const CODE: usize = 8;
 
 /// A `next` that is safe to redirect to, path and query kept as they are, or `None`.
 ///
 /// Refused is all that a browser or anything between could read as another host (`//evil`,
 /// `/\evil`, `https:evil`, with tabs or line ends that browsers drop, WHATWG URL 4.4), also
-/// after any number of percent-decodings; dot segments; and our own `/_vestibule/` pages, which
-/// are never where somebody was going.
+/// after any number of percent-decodings; dot segments; and our own `/_vestibule/` pages, where
+/// nobody was going, but for the one by which a user lets a terminal in.
 pub fn safe_next(next: &str) -> Option<String> {
     let visible = |c: u8| c.is_ascii_graphic() && !b"\\\"<>".contains(&c);
     if next.len() > MAX_LENGTH || !next.bytes().all(visible) {
@@ -41,7 +43,13 @@ fn is_own_path(path: &[u8]) -> bool {
         && !path
             .split(|c| *c == b'/')
             .any(|segment| segment == b"." || segment == b"..")
-        && path.split(|c| *c == b'/').nth(1) != Some(b"_vestibule")
+        && (path.split(|c| *c == b'/').nth(1) != Some(b"_vestibule") || is_approval(path))
+}
+
+/// Whether it is what SSH prints for its user to open, spelled as it does. It changes nothing.
+fn is_approval(path: &[u8]) -> bool {
+    let code = path.strip_prefix(b"/_vestibule/ssh/");
+    code.is_some_and(|code| code.len() == CODE && code.iter().all(u8::is_ascii_alphanumeric))
 }
 
 #[cfg(test)]
@@ -84,6 +92,9 @@ mod tests {
             "/é",
             "/%ff",
             "/_vestibule/logout",
+            "/_vestibule/ssh/ABCD2345/allow",
+            "/_vestibule/ssh/ABCD234",
+            "/_vestibule/ssh/ABCD%2f34",
             "/%5fvestibule/callback?token=x",
             "/<script>",
             &format!("/{}", "a".repeat(MAX_LENGTH)),
@@ -103,6 +114,7 @@ mod tests {
             "/codespace/alice/a//b",
             "/codespace/alice/..a/b..",
             "/codespace/alice/?next=//evil",
+            "/_vestibule/ssh/ABCD2345",
         ] {
             assert_eq!(safe_next(good).as_deref(), Some(good));
         }

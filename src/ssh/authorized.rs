@@ -44,6 +44,15 @@ pub fn find(text: &str, key: &PublicKey, client: IpAddr, now: SystemTime) -> Opt
         .find_map(|line| permits(line, key, client, now))
 }
 
+/// Whether a line has `key`, whatever its options say.
+pub fn has(text: &str, key: &PublicKey) -> bool {
+    let mut lines = text.lines().map(str::trim);
+    lines.any(|line| {
+        let behind = split_options(line).map(|(_, rest)| rest.trim_start());
+        is_key(line, key) || behind.is_some_and(|rest| is_key(rest, key))
+    })
+}
+
 fn permits(line: &str, key: &PublicKey, client: IpAddr, now: SystemTime) -> Option<Permits> {
     if is_key(line, key) {
         return Some(Permits::ALL);
@@ -264,11 +273,10 @@ mod tests {
             (r#"environment="A=b" "#, None),
             ("made-up ", None),
         ] {
-            assert_eq!(
-                ask(&format!("{options}{KEY} a comment")),
-                permits,
-                "{options}"
-            );
+            let line = format!("{options}{KEY} a comment");
+            assert_eq!(ask(&line), permits, "{options}");
+            let [ours, other] = [KEY, OTHER].map(|key| PublicKey::from_openssh(key).unwrap());
+            assert!(has(&line, &ours) && !has(&line, &other), "{options}");
         }
     }
 

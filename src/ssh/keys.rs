@@ -76,13 +76,22 @@ impl Keys {
     ) -> Result<Option<Permits>, Unanswered> {
         let now = SystemTime::now();
         let directory = self.of_directory(user).await;
+        let judge = |text: &str| {
+            let permits = authorized::find(text, key, client, now);
+            if permits.is_none() && authorized::has(text, key) {
+                let key = key.fingerprint(HashAlg::Sha256);
+                tracing::info!(%user, client.addr = %client, %key,
+                    "a key's options let it in neither from there nor now, or aren't known");
+            }
+            permits
+        };
         if let Ok(Some(text)) = &directory
-            && let Some(permits) = authorized::find(text, key, client, now)
+            && let Some(permits) = judge(text)
         {
             return Ok(Some(permits));
         }
         if let Some(text) = self.of_web(user, key).await?
-            && let Some(permits) = authorized::find(&text, key, client, now)
+            && let Some(permits) = judge(&text)
         {
             return Ok(Some(permits));
         }
