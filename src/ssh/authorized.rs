@@ -37,35 +37,35 @@ impl Permits {
 /// Looks for `key` in the text of a file, and what it may do if it comes from `client` now.
 /// Of several lines with the key, the first that is not refused counts.
 pub fn find(text: &str, key: &PublicKey, client: IpAddr, now: SystemTime) -> Option<Permits> {
-    let lines = text.lines().map(str::trim);
-    let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
-    lines
-        .filter(|line| line.len() <= LONGEST_LINE)
-        .find_map(|line| permits(line, key, client, now))
+    of_key(text, key).find_map(|options| permits(&options, client, now))
 }
 
 /// Whether a line has `key`, whatever its options say.
 pub fn has(text: &str, key: &PublicKey) -> bool {
-    let mut lines = text.lines().map(str::trim);
-    lines.any(|line| {
-        let behind = split_options(line).map(|(_, rest)| rest.trim_start());
-        is_key(line, key) || behind.is_some_and(|rest| is_key(rest, key))
-    })
+    of_key(text, key).next().is_some()
 }
 
-fn permits(line: &str, key: &PublicKey, client: IpAddr, now: SystemTime) -> Option<Permits> {
-    if is_key(line, key) {
-        return Some(Permits::ALL);
-    }
-    let (options, rest) = split_options(line)?;
-    if !is_key(rest.trim_start(), key) {
-        return None;
-    }
+/// The options of each line with `key`.
+fn of_key<'a>(text: &'a str, key: &'a PublicKey) -> impl Iterator<Item = Vec<&'a str>> {
+    let lines = text.lines().map(str::trim);
+    let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines
+        .filter(|line| line.len() <= LONGEST_LINE)
+        .filter_map(|line| {
+            if is_key(line, key) {
+                return Some(Vec::new());
+            }
+            let (options, rest) = split_options(line)?;
+            is_key(rest.trim_start(), key).then_some(options)
+        })
+}
+
+fn permits(options: &[&str], client: IpAddr, now: SystemTime) -> Option<Permits> {
     let mut permits = Permits::ALL;
     for option in options {
         let (name, value) = match option.split_once('=') {
             Some((name, value)) => (name, Some(unquote(value)?)),
-            None => (option, None),
+            None => (*option, None),
         };
         match (name.to_ascii_lowercase().as_str(), value) {
             ("restrict", None) => {
@@ -310,6 +310,8 @@ mod tests {
             &long,
         ] {
             assert_eq!(ask(text), None, "{text:.40}");
+            let key = PublicKey::from_openssh(KEY).unwrap();
+            assert!(!has(text, &key), "{text:.40}");
         }
         let both = format!("{OTHER} x\n\n# words\nmade-up {KEY}\n{KEY} the second line\r\n");
         assert_eq!(ask(&both), Some(Permits::ALL));

@@ -272,22 +272,22 @@ impl Prepared {
 
     async fn end(&self, client: &Client, ending: Ending) {
         let id = self.writer.id();
-        if matches!(ending, Ending::Lost) {
-            // Before the end of the output: nothing may be written behind that (RFC 4254 5.3).
-            return self.fail("the workspace ended").await;
-        }
         // All of it goes to a client that may have gone.
-        let _ = self.writer.eof().await;
         let _ = match ending {
-            Ending::Code(code) => self.writer.exit_status(code).await.map_err(|_| ()),
+            // Before the end of the output: nothing may be written behind that (RFC 4254 5.3).
+            Ending::Lost => return self.fail("the workspace ended").await,
+            Ending::Code(code) => {
+                let _ = self.writer.eof().await;
+                self.writer.exit_status(code).await.map_err(|_| ())
+            }
             Ending::Signal { name, core } => {
+                let _ = self.writer.eof().await;
                 let signal = signal_of(&name);
                 client
                     .handle
                     .exit_signal_request(id, signal, core, String::new(), String::new())
                     .await
             }
-            Ending::Lost => Ok(()),
         };
         let _ = self.writer.close().await;
     }

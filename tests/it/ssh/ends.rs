@@ -159,25 +159,16 @@ async fn what_happens_by_ssh_is_told_by_explain_ps_and_metrics() {
         assert_eq!(clock["kind"], "ssh", "{clock}");
         assert_eq!(clock["client"], "127.0.0.1", "{clock}");
     }
-    let all = ask("ps");
-    let row = all
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|row| row["user"] == **alice);
-    assert_eq!(row.unwrap()["ssh"], 1, "{all}");
+    let channels = || {
+        let all = ask("ps");
+        let mut rows = all.as_array().unwrap().iter();
+        let row = rows.find(|row| row["user"] == **alice);
+        row.unwrap()["ssh"].clone()
+    };
+    assert_eq!(channels(), 1);
     drop(stdin);
     assert!(child.wait().await.unwrap().success());
-    until("its end is told", SLOW, async || {
-        let all = ask("ps");
-        let row = all
-            .as_array()
-            .unwrap()
-            .iter()
-            .find(|row| row["user"] == **alice);
-        row.unwrap()["ssh"] == 0
-    })
-    .await;
+    until("its end is told", SLOW, async || channels() == 0).await;
 }
 
 #[tokio::test]
