@@ -15,7 +15,7 @@ use crate::{
     forward::Body,
     route::Target,
     session::Entry,
-    workspace::{Entering, Phase},
+    workspace::{Inside, Phase, Upstream},
 };
 
 /// How often the page hears something although nothing changed, so that it can count seconds
@@ -38,10 +38,6 @@ pub struct Progress {
     /// How long the wait may be.
     pub estimate_seconds: Option<u64>,
 }
-
-/// Steps of an app's start, and of a workspace's without one.
-const APP_STEPS: usize = 4;
-const BARE_STEPS: usize = 2;
 
 impl Progress {
     fn queued(position: usize, estimate: Option<Duration>, of: usize) -> Self {
@@ -67,25 +63,31 @@ impl Progress {
     }
 }
 
-/// A start that a page can follow.
-pub trait Start: Clone + Send + Sync + 'static {
-    /// How far it has come.
-    fn progress(&self) -> Progress;
-    /// The event that tells its end, if it has come.
-    fn outcome(&self) -> Option<&'static str>;
+/// What a start that a page can follow leads to.
+pub trait Goal: Clone + Send + Sync + 'static {
+    /// How many steps lead there.
+    const STEPS: usize;
 }
 
-impl Start for Phase {
-    fn progress(&self) -> Progress {
+impl Goal for Arc<Upstream> {
+    const STEPS: usize = 4;
+}
+
+impl Goal for Inside {
+    const STEPS: usize = 2;
+}
+
+impl<R: Goal> Phase<R> {
+    /// The same for a page.
+    pub fn progress(&self) -> Progress {
         match self {
-            Self::Queued { position, estimate } => {
-                Progress::queued(*position, *estimate, APP_STEPS)
-            }
-            Self::Working(step) => Progress::at(step.to_string(), step.number(), APP_STEPS),
-            Self::Ready(_) | Self::Failed(_) => Progress::opening(APP_STEPS),
+            Self::Queued { position, estimate } => Progress::queued(*position, *estimate, R::STEPS),
+            Self::Working(step) => Progress::at(step.to_string(), step.number(), R::STEPS),
+            Self::Ready(_) | Self::Failed(_) => Progress::opening(R::STEPS),
         }
     }
 
+    /// The event that tells its end, if it has come.
     fn outcome(&self) -> Option<&'static str> {
         match self {
             Self::Queued { .. } | Self::Working(_) => None,
@@ -95,29 +97,9 @@ impl Start for Phase {
     }
 }
 
-impl Start for Entering {
-    fn progress(&self) -> Progress {
-        match self {
-            Self::Queued { position, estimate } => {
-                Progress::queued(*position, *estimate, BARE_STEPS)
-            }
-            Self::Working(step) => Progress::at(step.to_string(), step.number(), BARE_STEPS),
-            Self::Inside(_) | Self::Failed(_) => Progress::opening(BARE_STEPS),
-        }
-    }
-
-    fn outcome(&self) -> Option<&'static str> {
-        match self {
-            Self::Queued { .. } | Self::Working(_) => None,
-            Self::Inside(_) => Some("ready"),
-            Self::Failed(_) => Some("failed"),
-        }
-    }
-}
-
 /// How far a start is when it is settled, or after so long. It goes on without us.
-pub async fn settle<S: Start>(mut start: watch::Receiver<S>, patience: Duration) -> S {
-    let settled = start.wait_for(|start| start.outcome().is_some());
+pub async fn settle<R: Goal>(mut start: watch::Receiver<Phase<R>>, patience: Duration) -> Phase<R> {
+    let settled = start.wait_for(Phase::is_settled);
     // If not in time, then as far as it is.
     let _ = timeout(patience, settled).await;
     start.borrow().clone()
@@ -135,7 +117,7 @@ pub fn stream(front: &Front, target: &Target, entry: &Entry) -> Response<Body> {
     }
 }
 
-fn follow<S: Start>(start: Option<watch::Receiver<S>>, entry: &Entry) -> Response<Body> {
+fn follow<R: Goal>(start: Option<watch::Receiver<Phase<R>>>, entry: &Entry) -> Response<Body> {
     // A few events: the page reads them as fast as they come, or is gone.
     let (events, body) = mpsc::channel(4);
     match start {
@@ -167,7 +149,7 @@ pub fn events(body: mpsc::Receiver<Bytes>) -> Response<Body> {
 }
 
 /// Sends each step until the start is settled or the page has gone.
-async fn tell<S: Start>(mut start: watch::Receiver<S>, events: mpsc::Sender<Bytes>) {
+async fn tell<R: Goal>(mut start: watch::Receiver<Phase<R>>, events: mpsc::Sender<Bytes>) {
     let end = Instant::now() + LONGEST;
     while Instant::now() < end {
         let now = start.borrow_and_update().clone();

@@ -5,14 +5,7 @@ use std::sync::Arc;
 use http::{Response, Uri, header};
 use hyper::body::Incoming;
 
-use super::{
-    Asker, Front, Shared,
-    answer::Refusal,
-    head,
-    held::Held,
-    progress::{self, Start as _},
-    reply,
-};
+use super::{Asker, Front, Shared, answer::Refusal, head, held::Held, progress, reply};
 use crate::{
     config::Prefix,
     forward::{Body, ClientInfo, Destination, ForRequest, ForResponse, ForwardError},

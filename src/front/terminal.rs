@@ -7,13 +7,7 @@ use http::{Response, request::Parts};
 use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, timeout};
 
-use super::{
-    Asker, Front, Shared,
-    answer::Refusal,
-    is_read,
-    progress::{self, Start as _},
-    reply,
-};
+use super::{Asker, Front, Shared, answer::Refusal, is_read, progress, reply};
 use crate::{
     forward::{Body, agree, is_handshake},
     pages,
@@ -94,7 +88,7 @@ async fn start(
     let start = shared.workspaces.enter(&target.user, uid, by);
     let (target, title) = (target.clone(), TITLE.to_owned());
     match progress::settle(start, shared.config.workspace.patience).await {
-        Entering::Inside(inside) => Ok(inside),
+        Entering::Ready(inside) => Ok(inside),
         Entering::Failed(failure) => Err(Refusal::Failed {
             target,
             title,

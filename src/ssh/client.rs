@@ -224,7 +224,7 @@ impl Client {
             loop {
                 let now = phase.borrow_and_update().clone();
                 match now {
-                    Entering::Inside(inside) => {
+                    Entering::Ready(inside) => {
                         let shell = Shell::open(&self.ssh.workspaces, inside).await?;
                         return Ok::<_, EnterError>(Arc::new(shell));
                     }

@@ -13,7 +13,7 @@ use super::{
     Workspaces,
     activity::{OpenChannel, OpenSocket, Visit},
     clocks::{Clocks, Mover},
-    phase::{Cause, Failure, Step},
+    phase::{Cause, Failure, Phase, Step},
     state::{Life, Live, Workspace},
 };
 use crate::{
@@ -22,30 +22,8 @@ use crate::{
     secret::random_id,
 };
 
-/// How far the start of a container has come. A waiter sees the last one.
-#[derive(Clone, Debug)]
-pub enum Entering {
-    /// Too many are starting; it waits for its turn.
-    Queued {
-        /// How many are before it.
-        position: usize,
-        /// How long that took others, if any were measured.
-        estimate: Option<Duration>,
-    },
-    /// It is being done.
-    Working(Step),
-    /// It runs.
-    Inside(Inside),
-    /// It did not work.
-    Failed(Arc<Failure>),
-}
-
-impl Entering {
-    /// Whether nothing more will come.
-    pub fn is_settled(&self) -> bool {
-        matches!(self, Self::Inside(_) | Self::Failed(_))
-    }
-}
+/// How far the start of a container has come, without an app.
+pub type Entering = Phase<Inside>;
 
 /// A user's running container. Whoever holds one may hold one of the past: `closed` tells.
 #[derive(Clone)]
@@ -132,7 +110,7 @@ impl Workspaces {
         workspace.clocks.input.moved(workspace.clocks.now(), by);
         let mut state = workspace.write();
         if let Life::Running(live) = &state.life {
-            let inside = Entering::Inside(Inside::new(&workspace, live));
+            let inside = Entering::Ready(Inside::new(&workspace, live));
             return watch::Sender::new(inside).subscribe();
         }
         if let Some(phase) = state.entering.as_ref().filter(|phase| is_under_way(phase)) {
@@ -145,7 +123,7 @@ impl Workspaces {
         self.0.runtime.spawn(async move {
             let entered = this.bring_up(&workspace, uid.as_deref(), &sender).await;
             sender.send_replace(match entered {
-                Ok(inside) => Entering::Inside(inside),
+                Ok(inside) => Entering::Ready(inside),
                 Err(cause) => {
                     let failure = Failure {
                         id: random_id(),

@@ -8,9 +8,9 @@ use crate::{
     names::{AppName, ContainerName, Username},
 };
 
-/// How far the start of an app has come. A waiter sees the last one.
+/// How far the start of an app has come, or of what else is to be ready. A waiter sees the last one.
 #[derive(Clone, Debug)]
-pub enum Phase {
+pub enum Phase<R = Arc<Upstream>> {
     /// Too many are starting; it waits for its turn.
     Queued {
         /// How many are before it.
@@ -21,12 +21,12 @@ pub enum Phase {
     /// It is being done.
     Working(Step),
     /// The app answers.
-    Ready(Arc<Upstream>),
+    Ready(R),
     /// It did not work.
     Failed(Arc<Failure>),
 }
 
-impl Phase {
+impl<R> Phase<R> {
     /// Whether nothing more will come.
     pub fn is_settled(&self) -> bool {
         matches!(self, Self::Ready(_) | Self::Failed(_))
