@@ -6,7 +6,10 @@ SERVER = """
 import socketserver
 class H(socketserver.StreamRequestHandler):
     def handle(self): self.wfile.write(b'heard ' + self.rfile.read())
-with socketserver.ThreadingTCPServer(('127.0.0.1', 7300), H) as s: print('up', flush=True); s.serve_forever()
+class S(socketserver.ThreadingTCPServer):
+    # All that come at once: past its backlog (5 unless told) the kernel resets connections.
+    request_queue_size = 64
+with S(('127.0.0.1', 7300), H) as s: print('up', flush=True); s.serve_forever()
 """
 
 async def main():
