@@ -3,6 +3,7 @@
 //! Imports `config` and `metrics`. Promise: the accept loop never waits for a client; every connection has
 //! a bound on its handshake, its heads and its number; a stop lets requests end in time.
 
+mod ahead;
 mod bounds;
 mod gather;
 mod tls;
@@ -32,7 +33,7 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, rustls::ServerConnection};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{gather::Gathered, witness::Witnessed};
+use self::{ahead::Ahead, gather::Gathered, witness::Witnessed};
 use crate::metrics::{Meter, Metered};
 pub use bounds::Bounds;
 use bounds::Place;
@@ -204,6 +205,7 @@ async fn serve<H: Handler>(
     let (Door::Https, Some(tls)) = (peer.door, &service.tls) else {
         return http1(stream, peer, place, service).await;
     };
+    let stream = Ahead::new(stream);
     let large = |tls: &mut ServerConnection| tls.set_buffer_limit(Some(TLS_BUFFER));
     let stream = timeout(HANDSHAKE, tls.accept_with(stream, large)).await??;
     if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
