@@ -63,7 +63,7 @@ class Ours:
         text = CONFIG.format(port=self.port, dir=folder, stage=stage, image=IMAGE, network=network)
         (folder / "proxy.toml").write_text(text)
         argv = [binary, "serve", "--config", folder / "proxy.toml"]
-        self.child = stage.spawn("first-hit", argv, cpus=stage.proxy_cpus | stage.other_cpus)
+        self.child = stage.spawn("first-hit", argv)
         first_answer(self.port, "/_vestibule/healthz", (), tls_context())
         self.instance = (folder / "state/instance").read_text().strip()
         self.cookies = {}

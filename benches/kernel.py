@@ -58,9 +58,19 @@ def memory_bytes(pid):
 
 
 def cpus():
-    """One CPU for the proxies, the rest for everything else; with a single one, both share it."""
+    """All CPUs, the first of them, and the rest; a single one is all of these."""
     every = sorted(os.sched_getaffinity(0))
-    return {every[0]}, set(every[1:]) or {every[0]}
+    return set(every), {every[0]}, set(every[1:]) or {every[0]}
+
+
+def pin(pid, cpus):
+    """Has every thread of the tree run on `cpus` alone."""
+    for process in tree(pid):
+        for thread in threads(process):
+            try:
+                os.sched_setaffinity(int(thread), cpus)
+            except OSError:  # ended meanwhile
+                continue
 
 
 def allow_files(wanted):

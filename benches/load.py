@@ -10,8 +10,8 @@ from stage import BenchError
 LONGEST = 300
 
 
-def requests(stage, target, path, count, *, h2=False, clients=32, streams=1, data=None):
-    """`count` requests by h2load; all must be answered 2xx. Returns requests a second."""
+def requests(stage, target, path, count, *, h2=False, clients=32, streams=1, data=None, cpus=None):
+    """`count` requests by h2load on `cpus`; all must be answered 2xx. Returns requests a second."""
     argv = ["h2load", "-n", count, "-c", clients, "-m", streams]
     argv += [] if h2 else ["--h1"]
     argv += ["-d", data] if data else []
@@ -19,7 +19,7 @@ def requests(stage, target, path, count, *, h2=False, clients=32, streams=1, dat
     argv += ["--tls13-ciphers", "TLS_AES_128_GCM_SHA256"]
     for name, value in target.headers:
         argv += ["-H", f"{name}: {value}"]
-    text = run(stage, [*argv, f"https://127.0.0.1:{target.port}{path}"])
+    text = run(stage, [*argv, f"https://127.0.0.1:{target.port}{path}"], cpus)
     good = re.search(r"status codes: (\d+) 2xx", text)
     if not good or int(good[1]) != count:
         lines = [line for line in text.splitlines() if "codes" in line or "requests:" in line]
@@ -27,9 +27,9 @@ def requests(stage, target, path, count, *, h2=False, clients=32, streams=1, dat
     return float(re.search(r"([\d.]+) req/s", text)[1])
 
 
-def run(stage, argv):
+def run(stage, argv, cpus=None):
     """Runs a load generator to its end and returns what it said."""
-    child = stage.spawn("load", argv, stdout=subprocess.PIPE)
+    child = stage.spawn("load", argv, cpus=cpus, stdout=subprocess.PIPE)
     try:
         text, _ = child.communicate(timeout=LONGEST)
     except subprocess.TimeoutExpired as late:

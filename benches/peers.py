@@ -63,7 +63,7 @@ class Upstream:
 }}
 """
         )
-        stage.spawn("upstream", ["nginx", "-c", config, "-p", stage.dir])
+        stage.spawn("upstream", ["nginx", "-c", config, "-p", stage.dir], cpus=stage.other_cpus)
         stage.python("sockets", "upstream.py", sockets)
         for port in (files, sockets):
             wait_until("the upstream's start", lambda: is_open(port))
@@ -139,7 +139,7 @@ def nginx(stage, upstream, name="nginx", each="", server=""):
         + NGINX.format(stage=stage, upstream=upstream, port=port, each=each, server=server)
     )
     argv = ["nginx", "-c", config, "-p", stage.dir]
-    return Target(name, port, stage.spawn(name, argv, cpus=stage.proxy_cpus))
+    return Target(name, port, stage.spawn(name, argv))
 
 
 def nginx_auth(stage, upstream):
@@ -185,7 +185,7 @@ def haproxy(stage, upstream):
             most=stage.most_sockets + 200,
         )
     )
-    child = stage.spawn("haproxy", ["haproxy", "-f", config], cpus=stage.proxy_cpus)
+    child = stage.spawn("haproxy", ["haproxy", "-f", config])
     cookie = (("Cookie", "session=" + tokens.session("alice")),)
     return Target("haproxy-jwt", port, child, cookie)
 
@@ -222,7 +222,7 @@ def caddy(stage, upstream):
     config.write_text(CADDY.format(stage=stage, upstream=upstream, port=port))
     argv = [TOOLS / "venv/bin/caddy", "run", "--config", config, "--adapter", "caddyfile"]
     env = {"GOMAXPROCS": "1", "HOME": str(stage.dir)}
-    return Target("caddy", port, stage.spawn("caddy", argv, cpus=stage.proxy_cpus, env=env))
+    return Target("caddy", port, stage.spawn("caddy", argv, env=env))
 
 
 def chp(stage, upstream):
@@ -232,7 +232,7 @@ def chp(stage, upstream):
     argv += ["--api-ip", "127.0.0.1", "--api-port", api, "--ssl-key", stage.key]
     argv += ["--ssl-cert", stage.cert]
     argv += ["--default-target", f"http://127.0.0.1:{upstream.files}"]
-    child = stage.spawn("chp", argv, cpus=stage.proxy_cpus)
+    child = stage.spawn("chp", argv)
     wait_until("chp's start", lambda: is_open(api), child=child, stage=stage)
     route = f"http://127.0.0.1:{api}/api/routes/echo"
     body = json.dumps({"target": f"http://127.0.0.1:{upstream.sockets}"}).encode()

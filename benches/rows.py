@@ -100,9 +100,11 @@ def latency(stage, target, upstream, part=1.0):
 def saturation(stage, target, upstream, part=1.0):
     """Requests a second while the proxy has one CPU for itself, and how much of it it used."""
     count = int(2 * GETS * part)
+    kernel.pin(target.pid, stage.first_cpu)
     began = time.monotonic()
     with Cost(target) as cost:
-        rate = requests(stage, target, SMALL, count, clients=64)
+        rate = requests(stage, target, SMALL, count, clients=64, cpus=stage.other_cpus)
+    kernel.pin(target.pid, stage.cpus)
     return {"rps": rate, "rps-share": cost.seconds / (time.monotonic() - began) * 100}
 
 

@@ -36,7 +36,7 @@ class Stage:
         self.files = kernel.allow_files(FILES)
         # A proxy has two files for each, and the others need some too.
         self.most_sockets = min(10_000, (self.files - 1_000) // 2)
-        self.proxy_cpus, self.other_cpus = kernel.cpus()
+        self.cpus, self.first_cpu, self.other_cpus = kernel.cpus()
         self.children = []
         self.taken = set()
         self.cert, self.key, self.both = (folder / n for n in ("cert.pem", "key.pem", "both.pem"))
@@ -54,9 +54,8 @@ class Stage:
         self.both.write_bytes(self.cert.read_bytes() + self.key.read_bytes())
 
     def spawn(self, name, argv, *, cpus=None, env=None, **pipes):
-        """Starts a child on `cpus` (by default those that are not the proxies'); its `again`
-        starts another like it."""
-        cpus = cpus or self.other_cpus
+        """Starts a child on `cpus` (by default any); its `again` starts another like it."""
+        cpus = cpus or self.cpus
         log = open(self.dir / f"{name}.log", "ab")
         child = subprocess.Popen(
             [str(word) for word in argv],

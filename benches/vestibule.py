@@ -66,7 +66,7 @@ def start(stage, upstream, binary, name="vestibule", workspaces=1):
     engine = stage.python(f"{name}-engine", "engine.py", *words, stdin=subprocess.PIPE)
     wait_until("the fake engine's start", socket.exists, child=engine, stage=stage)
     argv = [binary, "serve", "--config", config]
-    child = stage.spawn(name, argv, cpus=stage.proxy_cpus)
+    child = stage.spawn(name, argv)
     wait_until(f"{name}'s start", lambda: is_open(port), child=child, stage=stage)
     # The port is open before all that runs has been taken over.
     first_answer(port, "/_vestibule/healthz", (), tls_context(), LONGEST_START)
