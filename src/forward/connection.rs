@@ -8,12 +8,13 @@ use std::{
     future::poll_fn,
     io,
     net::SocketAddr,
-    pin::Pin,
+    pin::{Pin, pin},
     task::{Context, Poll, ready},
     time::Duration,
 };
 
 use bytes::BytesMut;
+use futures_util::poll;
 use http::StatusCode;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
@@ -41,8 +42,9 @@ const MOST_INTERIM: usize = 100;
 /// How much is read at once, at least and at most: most answers whole, a large body in few calls.
 const SMALL_READ: usize = 4 * 1024;
 const LARGE_READ: usize = 256 * 1024;
-/// Up to which length in bytes a body is worth a moment's wait, to go with its head.
+/// Up to which length in bytes a body is worth a moment's wait, to go with its head; and the moment.
 const SHORT: u64 = 4 * 1024;
+const GATHER: Duration = Duration::from_millis(1);
 
 /// A connection to an app.
 pub struct Connection {
@@ -144,20 +146,27 @@ impl Connection {
     }
 
     /// Lets a short body catch up with its head, if it is about to: many apps write one after the
-    /// other, and what is passed on together costs one packet and one wake-up of the client
-    /// less. Waits for no more than the thread's next look at its sockets.
+    /// other, and what is passed on together costs one packet and one wake-up of the client less.
     pub async fn gather(&mut self, length: &Length) {
-        if let Length::Exact(length) = *length
-            && length <= SHORT
-            && length > self.buffer.len() as u64
-        {
-            tokio::task::yield_now().await;
-            // Whatever went wrong goes wrong again for the body.
-            poll_fn(|cx| {
-                let _ = self.poll_fill(cx, length);
-                Poll::Ready(())
-            })
-            .await;
+        let Length::Exact(length @ 1..=SHORT) = *length else {
+            return;
+        };
+        if self.buffer.len() as u64 >= length {
+            return;
+        }
+        // Mostly it is there by the thread's next look at its sockets, and needs no timer.
+        tokio::task::yield_now().await;
+        let mut whole = pin!(poll_fn(|cx| {
+            while (self.buffer.len() as u64) < length {
+                // Whatever went wrong goes wrong again for the body.
+                if !matches!(ready!(self.poll_fill(cx, length)), Ok(1..)) {
+                    break;
+                }
+            }
+            Poll::Ready(())
+        }));
+        if poll!(&mut whole).is_pending() {
+            let _ = timeout(GATHER, whole).await;
         }
     }
 
@@ -235,4 +244,40 @@ fn tune(stream: TcpStream) -> io::Result<TcpStream> {
     socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEP_ALIVE))?;
     socket.set_tcp_user_timeout(Some(KEEP_ALIVE))?;
     Ok(stream)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_head_waits_for_a_short_body_and_only_for_a_moment() {
+        const HEAD_ALONE: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n";
+        for (text, there) in [
+            (HEAD_ALONE.to_owned() + "whole", 5),
+            (HEAD_ALONE.to_owned(), 0),
+        ] {
+            let app = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let mut connection = Connection::open(app.local_addr().unwrap()).await.unwrap();
+            let (mut app, _) = app.accept().await.unwrap();
+            connection.head = b"GET / HTTP/1.1\r\n\r\n".to_vec();
+            let answer = async {
+                app.read_u8().await.unwrap();
+                app.write_all(text.as_bytes()).await.unwrap();
+                app
+            };
+            let mut none = None;
+            let (head, _app) = tokio::join!(connection.exchange(&mut none, false), answer);
+            let Ok(head) = head else {
+                panic!("no answer");
+            };
+            connection.gather(&head.length).await;
+            assert_eq!(connection.buffer.len(), there);
+        }
+    }
 }

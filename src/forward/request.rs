@@ -4,7 +4,7 @@
 //! the client, its address and its credentials what we say, and nothing that a client could
 //! have said in our place; a head whose body has no one certain length goes nowhere.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, ops::Range};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header, request::Parts};
 
@@ -293,20 +293,29 @@ fn write_client(to: &ForRequest<'_>, out: &mut Vec<u8>) -> Result<(), HeadError>
     say(out, "x-request-id", request_id)?;
     // What these hold can't break a line: an address, and an authority that was just said.
     out.extend_from_slice(b"x-forwarded-for: ");
+    let from = out.len();
     text::push_address(out, addr);
+    let address = from..out.len();
     out.extend_from_slice(b"\r\nforwarded: for=");
-    write_forwarded(addr, authority, scheme, out);
+    write_forwarded(address, addr.is_ipv6(), authority, scheme, out);
     Ok(())
 }
 
-/// The value of the `Forwarded` of one step (RFC 7239 4), behind its `for=`.
-fn write_forwarded(addr: IpAddr, authority: &str, scheme: &str, out: &mut Vec<u8>) {
-    if addr.is_ipv6() {
+/// The value of the `Forwarded` of one step (RFC 7239 4), behind its `for=`. `address` is where in
+/// `out` the client's is written.
+fn write_forwarded(
+    address: Range<usize>,
+    quoted: bool,
+    authority: &str,
+    scheme: &str,
+    out: &mut Vec<u8>,
+) {
+    if quoted {
         out.extend_from_slice(b"\"[");
-        text::push_address(out, addr);
+        out.extend_from_within(address);
         out.extend_from_slice(b"]\"");
     } else {
-        text::push_address(out, addr);
+        out.extend_from_within(address);
     }
     // A host with a port would have to be quoted, and code-server (4.139.1, getHost in
     // out/node/http.js) takes the quotes for part of it and refuses its own origin. `Host` and
