@@ -102,7 +102,7 @@ impl Workspaces {
                     return;
                 };
                 let mut state = workspace.write();
-                let ended = |slot: &&mut super::state::Slot| slot.exec.as_ref() == Some(&exec);
+                let ended = |slot: &&mut Box<super::state::Slot>| slot.exec.as_ref() == Some(&exec);
                 if let Some(slot) = state.slots.values_mut().find(ended) {
                     tracing::info!(user = %workspace.user, "an app ended");
                     slot.close();
@@ -214,11 +214,13 @@ impl Workspaces {
         let mut state = workspace.write();
         let same = matches!(&state.life, Life::Running(live) if live.id == upstream.container)
             && !upstream.closed.is_cancelled();
-        let slot = state.slots.entry(upstream.app.clone()).or_default();
-        if slot.upstream.is_none() && !slot.starting && same && answers {
-            slot.upstream = Some(upstream);
-        } else if !answers {
+        if !answers {
             upstream.closed.cancel();
+        } else if same {
+            let slot = state.slots.entry(upstream.app.clone()).or_default();
+            if slot.upstream.is_none() && !slot.starting {
+                slot.upstream = Some(upstream);
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     net::IpAddr,
-    sync::{self, Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{self, Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
 use tokio::{
@@ -44,7 +44,8 @@ pub struct Workspace {
     pub load: sync::Mutex<Load>,
     /// What outlives us, once it was read or written.
     pub remembered: sync::Mutex<Option<Remembered>>,
-    pub measuring: Measuring,
+    /// Made once it is measured.
+    measuring: OnceLock<Box<Measuring>>,
     /// Held by whatever changes the container: a start, a stop, a look after an event. Taken
     /// before `state`, and never the other way round.
     pub change: Mutex<()>,
@@ -63,7 +64,8 @@ pub struct State {
     pub version: Option<String>,
     /// When it last ran out of memory.
     pub out_of_memory: Option<Instant>,
-    pub slots: BTreeMap<AppName, Slot>,
+    /// Boxed, since a map has room for eleven where most workspaces have one or two.
+    pub slots: BTreeMap<AppName, Box<Slot>>,
     /// The start without an app that is under way, or was the last one.
     pub entering: Option<watch::Receiver<Entering>>,
 }
@@ -132,11 +134,21 @@ impl Workspace {
             clocks: Arc::default(),
             load: sync::Mutex::default(),
             remembered: sync::Mutex::default(),
-            measuring: Measuring::default(),
+            measuring: OnceLock::new(),
             change: Mutex::default(),
             shells: Arc::new(Semaphore::new(SHELLS)),
             state: RwLock::default(),
         }
+    }
+
+    /// What it uses, to be measured.
+    pub fn measuring(&self) -> &Measuring {
+        self.measuring.get_or_init(Box::default)
+    }
+
+    /// What it uses, if that was ever measured.
+    pub fn measured(&self) -> Option<&Measuring> {
+        self.measuring.get().map(Box::as_ref)
     }
 
     /// The state to read. Never held over an await.
@@ -205,7 +217,7 @@ impl State {
         if let Life::Running(live) = &self.life {
             live.closed.cancel();
         }
-        self.slots.values_mut().for_each(Slot::close);
+        self.slots.values_mut().for_each(|slot| slot.close());
     }
 
     /// What it does, in a word.

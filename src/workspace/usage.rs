@@ -119,8 +119,8 @@ impl Workspaces {
     /// answer, once for all who do.
     pub fn watch_usage(&self, user: &Username) -> watch::Receiver<Usage> {
         let workspace = self.workspace(user);
-        let seen = workspace.measuring.seen.subscribe();
-        if !workspace.measuring.looked_at.swap(true, Ordering::AcqRel) {
+        let seen = workspace.measuring().seen.subscribe();
+        if !workspace.measuring().looked_at.swap(true, Ordering::AcqRel) {
             self.0
                 .runtime
                 .spawn(self.clone().while_looked_at(workspace));
@@ -132,7 +132,10 @@ impl Workspaces {
     pub fn usage_of_all(&self) -> Total {
         let mut total = Total::default();
         for workspace in &self.0.by_user {
-            let seen = workspace.measuring.seen.borrow();
+            let Some(measured) = workspace.measured() else {
+                continue;
+            };
+            let seen = measured.seen.borrow();
             total.cpu += seen.cpu_time;
             total.memory += seen.memory.unwrap_or_default();
             total.disk += seen.disk.map_or(0, |disk| disk.bytes);
@@ -143,7 +146,10 @@ impl Workspaces {
     /// What each workspace uses that was measured, by name.
     pub fn usage_of_each(&self) -> Vec<(Username, Usage)> {
         let known = self.0.by_user.iter();
-        let all = known.map(|known| (known.user.clone(), known.measuring.seen.borrow().clone()));
+        let all = known.filter_map(|known| {
+            let usage = known.measured()?.seen.borrow().clone();
+            Some((known.user.clone(), usage))
+        });
         let mut all: Vec<_> = all
             .filter(|(_, usage)| *usage != Usage::default())
             .collect();
@@ -191,7 +197,7 @@ impl Workspaces {
     }
 
     async fn while_looked_at(self, workspace: Arc<Workspace>) {
-        let measuring = &workspace.measuring;
+        let measuring = workspace.measuring();
         loop {
             self.measure(&workspace).await;
             if measuring.is_due(DISK_LOOKED_AT) {
@@ -220,17 +226,17 @@ impl Workspaces {
             _ => None,
         };
         let Some(live) = live else {
-            return workspace.measuring.rests();
+            return workspace.measuring().rests();
         };
         match self.0.engine.usage(&live.id).await {
-            Ok(usage) => workspace.measuring.take_in(&live, usage),
+            Ok(usage) => workspace.measuring().take_in(&live, usage),
             // It is ending, or the engine is away: others tell.
             Err(error) => tracing::debug!(%error, user = %workspace.user, "not measured"),
         }
     }
 
     async fn measure_disk(&self, workspace: &Workspace, age: Duration) {
-        let measuring = &workspace.measuring;
+        let measuring = workspace.measuring();
         if !measuring.is_due(age) || measuring.walking.swap(true, Ordering::AcqRel) {
             return;
         }
