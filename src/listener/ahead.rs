@@ -25,43 +25,46 @@ thread_local! {
 /// A stream that is read in large pieces while much comes.
 pub struct Ahead<S> {
     stream: S,
-    /// What was read and not taken yet, from the first index to the second.
-    piece: Option<(Box<[u8]>, usize, usize)>,
-    much: bool,
+    /// There while much comes; boxed, since most connections are idle, and take no more room than
+    /// this (an allocator has sizes for them, and the next larger one is a quarter more).
+    bulk: Option<Box<Bulk>>,
+}
+
+/// What was read and not taken yet.
+#[derive(Default)]
+struct Bulk {
+    /// Nothing while nothing is there.
+    piece: Box<[u8]>,
+    /// From where to where in it that stands.
+    from: usize,
+    to: usize,
+}
+
+impl Bulk {
+    /// Hands out what is there; whether anything is left.
+    fn take(&mut self, buffer: &mut ReadBuf<'_>) -> bool {
+        let there = (self.to - self.from).min(buffer.remaining());
+        buffer.put_slice(&self.piece[self.from..self.from + there]);
+        self.from += there;
+        self.from < self.to
+    }
+
+    /// Gives the piece back.
+    fn drain(&mut self) {
+        let piece = std::mem::take(&mut self.piece);
+        PIECES.with_borrow_mut(|pieces| {
+            if pieces.len() < KEPT {
+                pieces.push(piece);
+            }
+        });
+    }
 }
 
 impl<S> Ahead<S> {
     /// Reads `stream` as it is asked to until more comes than that.
     pub fn new(stream: S) -> Self {
-        Self {
-            stream,
-            piece: None,
-            much: false,
-        }
+        Self { stream, bulk: None }
     }
-
-    /// Hands out what is there.
-    fn take(&mut self, buffer: &mut ReadBuf<'_>) {
-        let Some((bytes, from, to)) = &mut self.piece else {
-            return;
-        };
-        let there = (*to - *from).min(buffer.remaining());
-        buffer.put_slice(&bytes[*from..*from + there]);
-        *from += there;
-        if from == to
-            && let Some((bytes, ..)) = self.piece.take()
-        {
-            give_back(bytes);
-        }
-    }
-}
-
-fn give_back(bytes: Box<[u8]>) {
-    PIECES.with_borrow_mut(|pieces| {
-        if pieces.len() < KEPT {
-            pieces.push(bytes);
-        }
-    });
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Ahead<S> {
@@ -70,26 +73,31 @@ impl<S: AsyncRead + Unpin> AsyncRead for Ahead<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let this = &mut *self;
-        if this.piece.is_none() {
-            if !this.much {
-                ready!(Pin::new(&mut this.stream).poll_read(cx, buffer))?;
-                this.much = buffer.remaining() == 0;
-                return Poll::Ready(Ok(()));
+        let Self { stream, bulk } = &mut *self;
+        let Some(there) = bulk else {
+            ready!(Pin::new(stream).poll_read(cx, buffer))?;
+            if buffer.remaining() == 0 {
+                *bulk = Some(Box::default());
             }
+            return Poll::Ready(Ok(()));
+        };
+        if there.piece.is_empty() {
             let kept = PIECES.with_borrow_mut(Vec::pop);
-            let mut bytes = kept.unwrap_or_else(|| vec![0; PIECE].into());
-            let mut read = ReadBuf::new(&mut bytes);
-            let polled = Pin::new(&mut this.stream).poll_read(cx, &mut read);
-            let length = read.filled().len();
-            if !matches!(polled, Poll::Ready(Ok(()))) || length == 0 {
-                give_back(bytes);
+            there.piece = kept.unwrap_or_else(|| vec![0; PIECE].into());
+            let mut read = ReadBuf::new(&mut there.piece);
+            let polled = Pin::new(stream).poll_read(cx, &mut read);
+            (there.from, there.to) = (0, read.filled().len());
+            if there.to == 0 {
+                there.drain();
                 return polled;
             }
-            this.much = length >= MUCH;
-            this.piece = Some((bytes, 0, length));
         }
-        this.take(buffer);
+        if !there.take(buffer) {
+            there.drain();
+            if there.to < MUCH {
+                *bulk = None;
+            }
+        }
         Poll::Ready(Ok(()))
     }
 }
@@ -158,7 +166,7 @@ mod tests {
                 got.extend_from_slice(&bytes[..count]);
             }
             assert_eq!(got, text);
-            assert!(ahead.piece.is_none());
+            assert!(ahead.bulk.as_ref().is_none_or(|bulk| bulk.piece.is_empty()));
             assert!(ahead.stream.1 <= most, "{} reads of {sent}", ahead.stream.1);
             drop(from);
             assert_eq!(ahead.read(&mut bytes).await.unwrap(), 0);
@@ -172,11 +180,17 @@ mod tests {
         let mut bytes = [0; 4096];
         from.write_all(&[7; 4096]).await.unwrap();
         ahead.read_exact(&mut bytes).await.unwrap();
-        assert!(ahead.much);
+        assert!(ahead.bulk.is_some());
         let waiting = tokio::time::timeout(std::time::Duration::ZERO, ahead.read(&mut bytes));
-        assert!(waiting.await.is_err() && ahead.piece.is_none());
+        assert!(waiting.await.is_err());
+        assert!(
+            ahead
+                .bulk
+                .as_ref()
+                .is_some_and(|bulk| bulk.piece.is_empty())
+        );
         from.write_all(&[8; 10]).await.unwrap();
         assert_eq!(ahead.read(&mut bytes).await.unwrap(), 10);
-        assert!(!ahead.much);
+        assert!(ahead.bulk.is_none());
     }
 }
