@@ -4,8 +4,16 @@ use std::sync::Arc;
 
 use http::{Response, Uri, header};
 use hyper::body::Incoming;
+use tokio::sync::watch;
 
-use super::{Asker, Front, Shared, answer::Refusal, head, held::Held, progress, reply};
+use super::{
+    Asker, Front, Shared,
+    answer::Refusal,
+    head,
+    held::Held,
+    progress::{self, Goal},
+    reply,
+};
 use crate::{
     config::Prefix,
     forward::{Body, ClientInfo, Destination, ForRequest, ForResponse, ForwardError},
@@ -68,20 +76,7 @@ impl Front {
         }
         let uid = entry.claims().uid.as_deref();
         let start = workspaces.ensure(user, uid, app, &visit.by);
-        match progress::settle(start, config.workspace.patience).await {
-            Phase::Ready(upstream) => Ok(upstream),
-            Phase::Failed(failure) => Err(Refusal::Failed {
-                target,
-                title,
-                failure,
-            }),
-            phase @ (Phase::Queued { .. } | Phase::Working(_)) => Err(Refusal::Starting {
-                target,
-                title,
-                progress: phase.progress().into(),
-                here: asker.path_and_query().into(),
-            }),
-        }
+        settled(start, &self.shared, asker, target, title).await
     }
 
     /// Hands the request on, and the answer back.
@@ -159,6 +154,30 @@ impl Front {
             }
         }
         Err(Refusal::Forward(target.clone(), error))
+    }
+}
+
+/// What a start comes to, if it does so soon; else how far it is, or why it failed.
+pub async fn settled<R: Goal>(
+    start: watch::Receiver<Phase<R>>,
+    shared: &Shared,
+    asker: &Asker<'_>,
+    target: Target,
+    title: String,
+) -> Result<R, Refusal> {
+    match progress::settle(start, shared.config.workspace.patience).await {
+        Phase::Ready(goal) => Ok(goal),
+        Phase::Failed(failure) => Err(Refusal::Failed {
+            target,
+            title,
+            failure,
+        }),
+        phase @ (Phase::Queued { .. } | Phase::Working(_)) => Err(Refusal::Starting {
+            target,
+            title,
+            progress: phase.progress().into(),
+            here: asker.path_and_query().into(),
+        }),
     }
 }
 

@@ -7,7 +7,7 @@ use http::{Response, request::Parts};
 use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, timeout};
 
-use super::{Asker, Front, Shared, answer::Refusal, is_read, progress, reply};
+use super::{Asker, Front, Shared, answer::Refusal, is_read, relay, reply};
 use crate::{
     forward::{Body, agree, is_handshake},
     pages,
@@ -15,7 +15,7 @@ use crate::{
     session::Entry,
     shell::Size,
     terminal::{self, Name, Opening},
-    workspace::{Entering, Inside, Kind, Mover, Visit},
+    workspace::{Inside, Kind, Mover, Visit},
 };
 
 /// What people call it.
@@ -86,21 +86,7 @@ async fn start(
 ) -> Result<Inside, Refusal> {
     let uid = entry.claims().uid.as_deref();
     let start = shared.workspaces.enter(&target.user, uid, by);
-    let (target, title) = (target.clone(), TITLE.to_owned());
-    match progress::settle(start, shared.config.workspace.patience).await {
-        Entering::Ready(inside) => Ok(inside),
-        Entering::Failed(failure) => Err(Refusal::Failed {
-            target,
-            title,
-            failure,
-        }),
-        start @ (Entering::Queued { .. } | Entering::Working(_)) => Err(Refusal::Starting {
-            target,
-            title,
-            progress: start.progress().into(),
-            here: asker.path_and_query().into(),
-        }),
-    }
+    relay::settled(start, shared, asker, target.clone(), TITLE.to_owned()).await
 }
 
 /// Opens the page's WebSocket, whose query is the size: `?80x24`.

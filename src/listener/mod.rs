@@ -6,6 +6,7 @@
 mod ahead;
 mod bounds;
 mod gather;
+mod through;
 mod tls;
 mod witness;
 

@@ -14,9 +14,9 @@ use std::{
 };
 
 use http::{HeaderMap, HeaderValue, header};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 
-use super::bounds::Place;
+use super::{bounds::Place, through::write_through};
 
 /// Longest line followed; hyper refuses longer heads.
 const LONGEST_LINE: usize = super::HEAD_BYTES;
@@ -235,35 +235,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Witnessed<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Witnessed<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-}
+write_through!(Witnessed);
 
 #[cfg(test)]
 mod tests {

@@ -48,7 +48,7 @@ pub use self::{
     keys::KeyError,
     last::Last,
     memory::Live,
-    next::safe_next,
+    next::{APPROVAL_CODE, safe_next},
     revocations::{NoSuchRevocation, Revocation, Revocations, RevocationsError},
     sign::{SignError, TokenKind, sign, sign_admin},
     skew::Skew,

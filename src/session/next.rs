@@ -4,8 +4,8 @@ use percent_encoding::percent_decode_str;
 
 /// Longest path and query kept, in bytes; longer ones are no place a person was at.
 const MAX_LENGTH: usize = 2000;
-/// Length of the code in such a link, in letters.
-const CODE: usize = 8;
+/// Letters in the code of a link that lets a terminal in.
+pub const APPROVAL_CODE: usize = 8;
 
 /// A `next` that is safe to redirect to, path and query kept as they are, or `None`.
 ///
@@ -49,7 +49,9 @@ fn is_own_path(path: &[u8]) -> bool {
 /// Whether it is what SSH prints for its user to open, spelled as it does. It changes nothing.
 fn is_approval(path: &[u8]) -> bool {
     let code = path.strip_prefix(b"/_vestibule/ssh/");
-    code.is_some_and(|code| code.len() == CODE && code.iter().all(u8::is_ascii_alphanumeric))
+    code.is_some_and(|code| {
+        code.len() == APPROVAL_CODE && code.iter().all(u8::is_ascii_alphanumeric)
+    })
 }
 
 #[cfg(test)]

@@ -14,14 +14,17 @@ use std::{
 use tokio::{sync::oneshot, time::Instant};
 
 use super::limits::counted_as;
-use crate::{names::Username, secret::Secret, session::Claims};
+use crate::{
+    names::Username,
+    secret::Secret,
+    session::{APPROVAL_CODE, Claims},
+};
 
 /// How many terminals wait at most from one address, or one /64 of IPv6.
 const WAITING_EACH: usize = 8;
-/// Letters of a code: none is mistaken for another.
+/// Letters of a code: none is mistaken for another. So many of them are 40 bits, and a guess helps
+/// only the user that the code is for.
 const LETTERS: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
-/// Letters in a code: 40 bits, and a guess helps only the user that the code is for.
-const LENGTH: usize = 8;
 
 /// All terminals that wait.
 #[derive(Debug)]
@@ -131,7 +134,7 @@ impl Drop for Ask {
 }
 
 fn code() -> String {
-    let random = Secret::random(LENGTH);
+    let random = Secret::random(APPROVAL_CODE);
     let letters = random.expose().iter();
     letters
         .map(|byte| char::from(LETTERS[usize::from(byte % 32)]))
