@@ -144,7 +144,10 @@ impl Pool {
         if parts.status == StatusCode::SWITCHING_PROTOCOLS {
             return Err(ForwardError::Upgrade("the app switched protocols unasked"));
         }
-        connection.gather(&length).await;
+        // A body that is still being sent may be what the rest waits for.
+        if upload.is_none() {
+            connection.gather(&length).await;
+        }
         response::clean(&mut parts, &to.response);
         let home = keep.then(|| Home {
             pool: self.clone(),

@@ -16,12 +16,39 @@ use super::through::write_through;
 const PIECE: usize = 256 * 1024;
 /// A piece that brings less than this says that no more than that comes, in bytes.
 const MUCH: usize = 4 * 1024;
-/// Most pieces that a thread keeps for the next that need one.
+/// Most pieces that a thread keeps for the next that need one, and most that connections hold: one
+/// whose reader has stopped holds its own for as long as that lasts.
 const KEPT: usize = 2;
+const MOST_HELD: usize = 64;
 
 thread_local! {
-    /// Pieces that nobody holds: a connection has one only while it has bytes in it.
-    static PIECES: RefCell<Vec<Box<[u8]>>> = const { RefCell::new(Vec::new()) };
+    static PIECES: RefCell<Pieces> = const { RefCell::new(Pieces { kept: Vec::new(), held: 0 }) };
+}
+
+/// The pieces of a thread: a connection has one only while it has bytes in it.
+struct Pieces {
+    kept: Vec<Box<[u8]>>,
+    /// How many connections hold one.
+    held: usize,
+}
+
+impl Pieces {
+    /// One to read into, unless too many are held.
+    fn get(&mut self) -> Option<Box<[u8]>> {
+        if self.held == MOST_HELD {
+            return None;
+        }
+        self.held += 1;
+        let kept = self.kept.pop();
+        Some(kept.unwrap_or_else(|| vec![0; PIECE].into()))
+    }
+
+    fn give_back(&mut self, piece: Box<[u8]>) {
+        self.held -= 1;
+        if self.kept.len() < KEPT {
+            self.kept.push(piece);
+        }
+    }
 }
 
 /// A stream that is read in large pieces while much comes.
@@ -51,14 +78,19 @@ impl Bulk {
         self.from < self.to
     }
 
-    /// Gives the piece back.
+    /// Gives the piece back, if it has one.
     fn drain(&mut self) {
         let piece = std::mem::take(&mut self.piece);
-        PIECES.with_borrow_mut(|pieces| {
-            if pieces.len() < KEPT {
-                pieces.push(piece);
-            }
-        });
+        if !piece.is_empty() {
+            // The thread itself may be ending.
+            let _ = PIECES.try_with(|pieces| pieces.borrow_mut().give_back(piece));
+        }
+    }
+}
+
+impl Drop for Bulk {
+    fn drop(&mut self) {
+        self.drain();
     }
 }
 
@@ -84,8 +116,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Ahead<S> {
             return Poll::Ready(Ok(()));
         };
         if there.piece.is_empty() {
-            let kept = PIECES.with_borrow_mut(Vec::pop);
-            there.piece = kept.unwrap_or_else(|| vec![0; PIECE].into());
+            let Some(piece) = PIECES.with_borrow_mut(Pieces::get) else {
+                return Pin::new(stream).poll_read(cx, buffer);
+            };
+            there.piece = piece;
             let mut read = ReadBuf::new(&mut there.piece);
             let polled = Pin::new(stream).poll_read(cx, &mut read);
             (there.from, there.to) = (0, read.filled().len());
@@ -166,5 +200,27 @@ mod tests {
         from.write_all(&[8; 10]).await.unwrap();
         assert_eq!(ahead.read(&mut bytes).await.unwrap(), 10);
         assert!(ahead.bulk.is_none());
+    }
+
+    #[tokio::test]
+    async fn those_that_stop_reading_hold_so_many_pieces_and_the_rest_reads_on() {
+        let text: Vec<u8> = (0..20_000).map(|at: u32| at.to_le_bytes()[0]).collect();
+        let (mut stopped, mut bytes) = (Vec::new(), [0; 4096]);
+        for _ in 0..MOST_HELD + 5 {
+            let (mut from, to) = tokio::io::duplex(1 << 20);
+            from.write_all(&text).await.unwrap();
+            let mut ahead = Ahead::new(to);
+            ahead.read_exact(&mut bytes).await.unwrap();
+            ahead.read_exact(&mut bytes).await.unwrap();
+            stopped.push((from, ahead));
+        }
+        assert_eq!(PIECES.with_borrow(|pieces| pieces.held), MOST_HELD);
+        let (from, mut last) = stopped.pop().unwrap();
+        drop((from, stopped));
+        let mut rest = Vec::new();
+        last.read_to_end(&mut rest).await.unwrap();
+        assert_eq!(rest, text[2 * 4096..]);
+        drop(last);
+        PIECES.with_borrow(|pieces| assert_eq!((pieces.held, pieces.kept.len()), (0, KEPT)));
     }
 }

@@ -28,9 +28,6 @@ const RECONNECT: Duration = Duration::from_secs(1);
 const IMAGE_LOOK: Duration = Duration::from_secs(30);
 /// How many containers are looked at side by side.
 const LOOKS: usize = 8;
-/// How many of their apps are asked at once whether they run: one that drops packets takes seconds,
-/// and there may be ten thousand at our start.
-pub const APPS_AT_ONCE: usize = 64;
 
 /// Now, as the engine's events count it: Unix seconds.
 pub fn now() -> u64 {
@@ -203,11 +200,9 @@ impl Workspaces {
         for (app, config) in &self.0.apps {
             let upstream = self.upstream_of(workspace, app, config, live);
             let (this, workspace) = (self.clone(), Arc::clone(workspace));
-            self.0.runtime.spawn(async move {
-                // It is never closed.
-                let _turn = this.0.looks.acquire().await;
-                this.look_for_app(&workspace, upstream).await;
-            });
+            self.0
+                .runtime
+                .spawn(async move { this.look_for_app(&workspace, upstream).await });
         }
     }
 

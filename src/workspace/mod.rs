@@ -95,8 +95,6 @@ struct Inner {
     count: Rare,
     /// Walks through a disk.
     walks: Semaphore,
-    /// Looks for apps that we did not see start.
-    looks: Semaphore,
     by_user: DashMap<Username, Arc<Workspace>>,
     /// Whose container an id is, for the engine's events.
     by_id: DashMap<String, Username>,
@@ -132,7 +130,6 @@ impl Workspaces {
             queue: Queue::new(config.workspace.max_starting),
             count,
             walks: Semaphore::new(1),
-            looks: Semaphore::new(follow::APPS_AT_ONCE),
             by_user: DashMap::new(),
             by_id: DashMap::new(),
             fingerprint: RwLock::new(None),

@@ -226,7 +226,7 @@ impl Workspaces {
             _ => None,
         };
         let Some(live) = live else {
-            return workspace.measuring().rests();
+            return workspace.measured().into_iter().for_each(Measuring::rests);
         };
         match self.0.engine.usage(&live.id).await {
             Ok(usage) => workspace.measuring().take_in(&live, usage),
