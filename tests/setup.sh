@@ -10,7 +10,8 @@ die() {
     printf 'setup.sh: %s\n' "$*" >&2
     exit 1
 }
-has() { command -v "$1" > /dev/null 2>&1; }
+# Commands alone: the parts below are functions, some of the same name.
+has() { type -P "$1" > /dev/null; }
 as_root() {
     if [ "$(id -u)" -eq 0 ]; then
         "$@"
