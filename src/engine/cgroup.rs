@@ -2,105 +2,114 @@
 //! and the version of cgroups (cgroups(7); kernel documentation, cgroup-v1/cpuacct, cgroup-v2).
 
 use std::{
-    collections::HashMap,
-    fs,
+    fs::{self, File},
+    io::Read as _,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    str,
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
-/// Where containers' accounts are found, once they were looked for.
+/// Where this engine's containers have their accounts: all in one place, unless the engine was
+/// set up otherwise while some of them ran.
 #[derive(Debug, Default)]
-pub struct Accounts(Mutex<HashMap<Arc<str>, Account>>);
+pub struct Accounts(Mutex<Vec<Place>>);
 
-/// A file that tells CPU time.
+/// The path of an account, but for the container's id in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Account {
-    /// `cpuacct.usage`: nanoseconds.
-    V1(PathBuf),
-    /// `cpu.stat`: `usage_usec` and more.
-    V2(PathBuf),
+struct Place {
+    before: String,
+    after: String,
 }
 
 impl Accounts {
-    /// Those of `ids` whose accounts aren't known yet. All others are forgotten.
-    pub fn unknown(&self, ids: &[Arc<str>]) -> Vec<Arc<str>> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // A few strangers cost less than to look for them each time.
-        if known.len() > 2 * ids.len() {
-            known.retain(|id, _| ids.contains(id));
-        }
-        let unknown = ids.iter().filter(|id| !known.contains_key(*id));
-        unknown.cloned().collect()
-    }
-
-    /// Looks for a container's account by its first process.
-    pub fn find(&self, id: &Arc<str>, pid: i64) {
+    /// Learns a place from a container's first process. False if that is nothing new, or the
+    /// process is none that we can see.
+    pub fn learn(&self, id: &str, pid: i64) -> bool {
         let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-        if let Some(account) = account(id, &groups, &mounts) {
-            let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            known.insert(Arc::clone(id), account);
-        }
+        let place = account(id, &groups, &mounts).and_then(|account| Place::of(&account, id));
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = place.filter(|place| !known.contains(place));
+        let learned = new.is_some();
+        known.extend(new);
+        learned
     }
 
     /// CPU time used since each was started, where that can be told. Reads files.
-    pub fn read(&self, ids: &[Arc<str>]) -> Vec<Option<Duration>> {
-        let accounts: Vec<Option<Account>> = {
-            let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            ids.iter().map(|id| known.get(id).cloned()).collect()
-        };
-        accounts
-            .iter()
-            .map(|account| account.as_ref()?.read())
+    pub fn read<T: AsRef<str>>(&self, ids: &[T]) -> Vec<Option<Duration>> {
+        let places = self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        ids.iter()
+            .map(|id| places.iter().find_map(|place| place.read(id.as_ref())))
             .collect()
     }
 }
 
-impl Account {
-    fn read(&self) -> Option<Duration> {
-        match self {
-            Self::V1(file) => {
-                let text = fs::read_to_string(file).ok()?;
-                Some(Duration::from_nanos(text.trim().parse().ok()?))
-            }
-            Self::V2(file) => {
-                let text = fs::read_to_string(file).ok()?;
-                let mut lines = text.lines();
-                let used = lines.find_map(|line| line.strip_prefix("usage_usec "))?;
-                Some(Duration::from_micros(used.trim().parse().ok()?))
-            }
-        }
+impl Place {
+    fn of(account: &Path, id: &str) -> Option<Self> {
+        let (before, after) = account.to_str()?.split_once(id)?;
+        Some(Self {
+            before: before.to_owned(),
+            after: after.to_owned(),
+        })
+    }
+
+    fn read(&self, id: &str) -> Option<Duration> {
+        let mut file = File::open([&self.before, id, &self.after].concat()).ok()?;
+        // Enough for what is looked for, in a single call.
+        let mut text = [0; 256];
+        let length = file.read(&mut text).ok()?;
+        used(str::from_utf8(&text[..length]).ok()?)
+    }
+}
+
+/// CPU time, by the text of `cpuacct.usage`, which is a count of nanoseconds, or of `cpu.stat`.
+fn used(text: &str) -> Option<Duration> {
+    let micros = text
+        .lines()
+        .find_map(|line| line.strip_prefix("usage_usec "));
+    match micros {
+        Some(micros) => Some(Duration::from_micros(micros.trim().parse().ok()?)),
+        None => Some(Duration::from_nanos(text.trim().parse().ok()?)),
     }
 }
 
 /// A container's account, by its process's groups (`/proc/<pid>/cgroup`) and the mounts
 /// (`/proc/self/mountinfo`). A process whose group isn't named for the container is another's:
 /// the engine may see process ids that are none of ours.
-fn account(id: &str, groups: &str, mounts: &str) -> Option<Account> {
-    let mut groups = groups.lines().filter_map(|line| {
+fn account(id: &str, groups: &str, mounts: &str) -> Option<PathBuf> {
+    let groups = groups.lines().filter_map(|line| {
         let (_, rest) = line.split_once(':')?;
         let (controllers, path) = rest.split_once(':')?;
-        path.contains(id).then_some((controllers, path))
+        // The container's own group, however far below it the process is.
+        let after = path.find(id)? + id.len();
+        let end = path[after..]
+            .find('/')
+            .map_or(path.len(), |end| after + end);
+        Some((controllers, &path[..end]))
     });
+    let all: Vec<(&str, &str)> = groups.collect();
     let has = |list: &str, one: &str| list.split(',').any(|word| word == one);
-    let all: Vec<(&str, &str)> = groups.by_ref().collect();
     let v1 = all
         .iter()
         .find(|(controllers, _)| has(controllers, "cpuacct"));
     if let Some((_, path)) = v1 {
-        let at = place(mounts, path, |kind, options| {
+        let at = below_mount(mounts, path, |kind, options| {
             kind == "cgroup" && has(options, "cpuacct")
         })?;
-        return Some(Account::V1(at.join("cpuacct.usage")));
+        return Some(at.join("cpuacct.usage"));
     }
     let (_, path) = all.iter().find(|(controllers, _)| controllers.is_empty())?;
-    let at = place(mounts, path, |kind, _| kind == "cgroup2")?;
-    Some(Account::V2(at.join("cpu.stat")))
+    let at = below_mount(mounts, path, |kind, _| kind == "cgroup2")?;
+    Some(at.join("cpu.stat"))
 }
 
 /// Where the group `path` is found below the mount that `wanted` picks by type and options.
-fn place(mounts: &str, path: &str, wanted: impl Fn(&str, &str) -> bool) -> Option<PathBuf> {
+fn below_mount(mounts: &str, path: &str, wanted: impl Fn(&str, &str) -> bool) -> Option<PathBuf> {
     mounts.lines().find_map(|line| {
         let (mount, file_system) = line.split_once(" - ")?;
         let mut mount = mount.split(' ').skip(3);
@@ -141,6 +150,12 @@ mod tests {
                 )),
             ),
             (
+                // A container that has made groups of its own.
+                format!("0::/docker/{ID}/init"),
+                v2,
+                Some(format!("/sys/fs/cgroup/docker/{ID}/cpu.stat")),
+            ),
+            (
                 format!("0::/outer/docker/{ID}"),
                 below,
                 Some(format!("/sys/fs/cgroup/docker/{ID}/cpu.stat")),
@@ -148,24 +163,35 @@ mod tests {
             ("0::/user.slice".to_owned(), v2, None),
             (String::new(), v2, None),
         ] {
-            let found = account(ID, &groups, mounts).map(|account| match account {
-                Account::V1(file) | Account::V2(file) => file.display().to_string(),
-            });
-            assert_eq!(found, file, "{groups}");
+            let found = account(ID, &groups, mounts);
+            assert_eq!(found, file.map(PathBuf::from), "{groups}");
         }
     }
 
     #[test]
-    fn both_kinds_of_file_are_read() {
+    fn once_the_place_is_known_every_account_is_found_in_it() {
         let dir = std::env::temp_dir().join(crate::secret::random_id());
-        fs::create_dir(&dir).unwrap();
-        let (v1, v2) = (dir.join("v1"), dir.join("v2"));
-        fs::write(&v1, "1500000000\n").unwrap();
-        fs::write(&v2, "usage_usec 1500000\nuser_usec 7\n").unwrap();
-        for account in [Account::V1(v1), Account::V2(v2)] {
-            assert_eq!(account.read(), Some(Duration::from_millis(1500)));
+        for (id, file, text) in [
+            ("one", "cpuacct.usage", "1500000000\n"),
+            ("other", "cpuacct.usage", "2500000000\n"),
+            ("newer", "cpu.stat", "usage_usec 3500000\nuser_usec 7\n"),
+        ] {
+            fs::create_dir_all(dir.join(id)).unwrap();
+            fs::write(dir.join(id).join(file), text).unwrap();
         }
-        assert_eq!(Account::V1(dir.join("none")).read(), None);
+        let accounts = Accounts::default();
+        let ids = ["one", "other", "newer", "none"];
+        let [one, other, newer] = [1500, 2500, 3500].map(|ms| Some(Duration::from_millis(ms)));
+        assert_eq!(accounts.read(&ids), [None; 4]);
+        for (file, told) in [
+            ("one/cpuacct.usage", [one, other, None, None]),
+            ("newer/cpu.stat", [one, other, newer, None]),
+        ] {
+            let id = file.split('/').next().unwrap();
+            let place = Place::of(&dir.join(file), id).unwrap();
+            accounts.0.lock().unwrap().push(place);
+            assert_eq!(accounts.read(&ids), told);
+        }
         fs::remove_dir_all(dir).unwrap();
     }
 }

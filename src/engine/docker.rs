@@ -71,16 +71,21 @@ impl Docker {
         Self { count, ..self }
     }
 
-    /// Looks for a container's CPU account by its first process, if there is one we can see.
-    async fn find_account(&self, id: &Arc<str>) {
+    /// Looks where a container has its CPU account; true if that is somewhere new.
+    async fn find_account(&self, id: &str) -> bool {
         let call = self
             .api
             .inspect_container(id, None::<InspectContainerOptions>);
         let seen = self.within(0, call).await;
         let pid = seen.ok().and_then(|seen| seen.state?.pid);
-        if let Some(pid) = pid.filter(|pid| *pid > 0) {
-            self.accounts.find(id, pid);
-        }
+        pid.is_some_and(|pid| pid > 0 && self.accounts.learn(id, pid))
+    }
+
+    /// CPU time by the accounts of containers, where those are known.
+    async fn read_accounts(&self, ids: &[Arc<str>]) -> Vec<Option<Duration>> {
+        let (accounts, all) = (Arc::clone(&self.accounts), ids.to_vec());
+        let read = tokio::task::spawn_blocking(move || accounts.read(&all)).await;
+        read.unwrap_or_else(|_| vec![None; ids.len()])
     }
 
     /// Waits for a call, but not longer than the configured deadline.
@@ -311,12 +316,13 @@ impl Engine for Docker {
     }
 
     async fn cpu_used(&self, ids: &[Arc<str>]) -> Vec<Option<Duration>> {
-        stream::iter(self.accounts.unknown(ids))
-            .for_each_concurrent(LOOKS, async |id| self.find_account(&id).await)
-            .await;
-        let (accounts, all) = (Arc::clone(&self.accounts), ids.to_vec());
-        let read = tokio::task::spawn_blocking(move || accounts.read(&all)).await;
-        let read = read.unwrap_or_else(|_| vec![None; ids.len()]);
+        let mut read = self.read_accounts(ids).await;
+        // One is asked for all: they are in one place, or none can be seen from here.
+        if let Some(unread) = read.iter().position(Option::is_none)
+            && self.find_account(&ids[unread]).await
+        {
+            read = self.read_accounts(ids).await;
+        }
         let told = ids.iter().zip(read).map(|(id, used)| async move {
             if used.is_some() {
                 return used;
