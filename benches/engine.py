@@ -3,6 +3,11 @@
 It speaks as much of Docker's API 1.41 as Vestibule asks for to find and follow what runs, and
 refuses the rest. Lines on standard input: `events N` sends N events a second from then on.
 
+As root it makes a real control group for each container, as an engine of the same host has them,
+so that their CPU is read from the kernel. A process that runs in each would be too much: this one
+is in the group of whichever container was inspected last. Otherwise the engine itself is asked
+for their CPU.
+
 usage: engine.py SOCKET INSTANCE COUNT
 """
 
@@ -10,7 +15,10 @@ import asyncio
 import contextlib
 import itertools
 import json
+import os
+import pathlib
 import re
+import signal
 import sys
 import urllib.parse
 
@@ -22,6 +30,45 @@ def users(count):
     return ["alice", *(f"user{number:05}" for number in range(1, count))]
 
 
+class Groups:
+    """The control groups of containers (cgroups(7)): of cgroup v1's `cpuacct`, or of v2."""
+
+    def __init__(self, ids):
+        self.mount = mount()
+        self.root = self.mount / f"vestibule-bench-{os.getpid()}"
+        try:
+            self.root.mkdir()
+        except OSError:
+            self.ids = []
+            return
+        self.ids = list(ids)
+        for id in self.ids:
+            (self.root / id).mkdir()
+
+    def pid_in(self, id):
+        """A process in a container's group: us. 0 if there are no groups."""
+        if not self.ids:
+            return 0
+        (self.root / id / "cgroup.procs").write_text("0")
+        return os.getpid()
+
+    def remove(self):
+        if self.ids:
+            (self.mount / "cgroup.procs").write_text("0")
+            for id in self.ids:
+                (self.root / id).rmdir()
+            self.root.rmdir()
+
+
+def mount():
+    """Where groups that account for CPU are mounted."""
+    mounts = pathlib.Path("/proc/self/mounts").read_text().splitlines()
+    mounts = [line.split()[1:4] for line in mounts]
+    v1 = [at for at, kind, options in mounts if kind == "cgroup" and "cpuacct" in options.split(",")]
+    v2 = [at for at, kind, _ in mounts if kind == "cgroup2"]
+    return pathlib.Path([*v1, *v2, "/none"][0])
+
+
 class Engine:
     """What it claims to run."""
 
@@ -29,6 +76,7 @@ class Engine:
         self.instance = instance
         self.containers = {f"{number:064x}": user for number, user in enumerate(users(count), 1)}
         self.ids = {f"user-{user}": id for id, user in self.containers.items()}
+        self.groups = Groups(self.containers)
         self.rate = 0
 
     def container(self, name):
@@ -36,10 +84,11 @@ class Engine:
         user = self.containers.get(id)
         if user is None:
             return None
+        pid = self.groups.pid_in(id)
         return {
             "Id": id,
             "Name": f"/user-{user}",
-            "State": {"Status": "running", "Running": True, "StartedAt": STARTED},
+            "State": {"Status": "running", "Running": True, "Pid": pid, "StartedAt": STARTED},
             "Config": {"Labels": self.labels(user)},
             "NetworkSettings": {"Networks": {"vestibule": {"IPAddress": "127.0.0.1"}}},
         }
@@ -66,6 +115,8 @@ class Engine:
         if match := re.fullmatch(r"/containers/([^/]+)/json", path):
             found = self.container(match[1])
             return (200, found) if found else (404, {"message": "No such container"})
+        if re.fullmatch(r"/containers/[^/]+/stats", path):
+            return 200, {"cpu_stats": {"cpu_usage": {"total_usage": 0}}, "memory_stats": {}}
         return 501, {"message": f"this engine is a fake and knows no {path}"}
 
     async def send_events(self, writer):
@@ -106,12 +157,18 @@ class Engine:
         else:
             asyncio.get_running_loop().remove_reader(sys.stdin)
 
+    def end(self):
+        self.groups.remove()
+        os._exit(0)
+
 
 async def main():
     path, instance, count = sys.argv[1:]
     engine = Engine(instance, int(count))
     server = await asyncio.start_unix_server(engine.serve, path, backlog=1024)
-    asyncio.get_running_loop().add_reader(sys.stdin, engine.obey)
+    loop = asyncio.get_running_loop()
+    loop.add_reader(sys.stdin, engine.obey)
+    loop.add_signal_handler(signal.SIGTERM, engine.end)
     await server.serve_forever()
 
 
