@@ -16,7 +16,6 @@ use std::{
 use bytes::BytesMut;
 use futures_util::poll;
 use http::StatusCode;
-use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::AsyncWrite,
     net::{
@@ -32,11 +31,10 @@ use super::{
     answer::{self, Head, Length},
     upload::{Upload, UploadError},
 };
+use crate::tcp;
 
 /// Longest an app may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(5);
-/// How long until a peer that answers nothing counts as gone.
-const KEEP_ALIVE: Duration = Duration::from_mins(1);
 /// Most interim answers to one request.
 const MOST_INTERIM: usize = 100;
 /// How much is read at once, at least and at most: most answers whole, a large body in few calls.
@@ -70,8 +68,8 @@ pub enum Failure {
 impl Connection {
     /// Connects to an app.
     pub async fn open(addr: SocketAddr) -> Result<Self, ForwardError> {
-        let stream = match timeout(CONNECT, TcpStream::connect(addr)).await {
-            Ok(connected) => connected.and_then(tune).map_err(ForwardError::Connect)?,
+        let stream = match timeout(CONNECT, tcp::connect_near(addr)).await {
+            Ok(connected) => connected.map_err(ForwardError::Connect)?,
             Err(_) => return Err(ForwardError::ConnectTimeout),
         };
         let (read, write) = stream.into_split();
@@ -236,14 +234,6 @@ impl Connection {
         let stream = self.read.reunite(self.write?).ok()?;
         Some((stream, self.buffer))
     }
-}
-
-fn tune(stream: TcpStream) -> io::Result<TcpStream> {
-    stream.set_nodelay(true)?;
-    let socket = SockRef::from(&stream);
-    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEP_ALIVE))?;
-    socket.set_tcp_user_timeout(Some(KEEP_ALIVE))?;
-    Ok(stream)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Accepts connections: TLS, HTTP/1.1 and HTTP/2, bounds, and who is on the other side.
 //!
-//! Imports `config` and `metrics`. Promise: the accept loop never waits for a client; every connection has
+//! Imports `config`, `metrics` and `tcp`. Promise: the accept loop never waits for a client; every connection has
 //! a bound on its handshake, its heads and its number; a stop lets requests end in time.
 
 mod ahead;
@@ -25,7 +25,7 @@ use futures_util::FutureExt as _;
 use http::{Request, Response};
 use hyper::{body::Incoming, server::conn, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
@@ -35,7 +35,10 @@ use tokio_rustls::{TlsAcceptor, rustls::ServerConnection};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{ahead::Ahead, gather::Gathered, witness::Witnessed};
-use crate::metrics::{Meter, Metered};
+use crate::{
+    metrics::{Meter, Metered},
+    tcp::{self, UNACKNOWLEDGED},
+};
 pub use bounds::Bounds;
 use bounds::Place;
 pub use tls::{TlsError, server_config};
@@ -56,8 +59,6 @@ const CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
 /// How much of an answer may be encrypted ahead of what the socket takes, in bytes: a large one is
 /// written in few calls. Only while there is something to write.
 const TLS_BUFFER: usize = 256 * 1024;
-/// Longest sent data may stay unacknowledged before a peer counts as gone.
-const UNACKNOWLEDGED: Duration = Duration::from_mins(1);
 
 /// Which kind of listener a connection came in by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,6 +115,10 @@ impl Bound {
         socket.set_reuse_address(true)?;
         socket.set_nonblocking(true)?;
         socket.bind(&addr.into())?;
+        if addr.ip().is_loopback() {
+            // Its connections are as it is.
+            tcp::unpace(&SockRef::from(&socket));
+        }
         socket.listen(4096)?;
         let socket = socket.into();
         Ok(Self { socket, door })
@@ -198,10 +203,7 @@ async fn serve<H: Handler>(
     place: Place,
     service: &Service<H>,
 ) -> Result<(), BoxError> {
-    stream.set_nodelay(true)?;
-    let socket = SockRef::from(&stream);
-    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(UNACKNOWLEDGED))?;
-    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
+    tcp::tune(&stream)?;
     let stream = Metered::new(stream, &service.meter);
     let (Door::Https, Some(tls)) = (peer.door, &service.tls) else {
         return http1(stream, peer, place, service).await;

@@ -1,0 +1,69 @@
+//! How TCP connections are set up, on either side of us.
+//!
+//! Imports nothing of ours.
+
+use std::{io, net::SocketAddr, time::Duration};
+
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::{TcpSocket, TcpStream};
+
+/// Longest sent data may stay unacknowledged, or a connection silent before it is probed, until a
+/// peer counts as gone.
+pub const UNACKNOWLEDGED: Duration = Duration::from_mins(1);
+/// Congestion control that every kernel has and lets everyone choose (ip-sysctl,
+/// `tcp_allowed_congestion_control`).
+const UNPACED: &[u8] = b"reno";
+
+/// Has a connection send at once, and find out that its peer has gone.
+///
+/// # Errors
+/// What the system says.
+pub fn tune(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(UNACKNOWLEDGED))?;
+    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))
+}
+
+/// Connects to a peer on this machine.
+///
+/// # Errors
+/// What the system says.
+pub async fn connect_near(addr: SocketAddr) -> io::Result<TcpStream> {
+    let socket = match addr {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    unpace(&SockRef::from(&socket));
+    let stream = socket.connect(addr).await?;
+    tune(&stream)?;
+    Ok(stream)
+}
+
+/// Has a socket that is yet to connect or to listen send as fast as its peers, all on this
+/// machine, can take it. A congestion control that keeps to a rate of its own, such as BBR, is for
+/// networks: here it costs a timer for every few segments of a large body. Once connected, a
+/// socket keeps its pace whatever it is told.
+pub fn unpace(socket: &SockRef<'_>) {
+    // A sandbox may know no such option, and loses nothing but speed.
+    let _ = socket.set_tcp_congestion(UNPACED);
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_near_is_sent_to_without_pacing() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        unpace(&SockRef::from(&listener));
+        let near = connect_near(listener.local_addr().unwrap()).await.unwrap();
+        let (accepted, _) = listener.accept().await.unwrap();
+        for stream in [near, accepted] {
+            let control = SockRef::from(&stream).tcp_congestion().unwrap();
+            assert!(control.starts_with(UNPACED));
+        }
+    }
+}
