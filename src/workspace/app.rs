@@ -55,7 +55,7 @@ impl Workspaces {
         let upstream = self.upstream_of(workspace, app, config, live);
         let probe = self.probe(&upstream, config);
         // It may run already: started before we were, or given up on too early.
-        if probe.answers().await {
+        if upstream.while_open(probe.answers()).await {
             return accept(workspace, live, upstream, None);
         }
         attempt.tell(Step::Command);

@@ -110,7 +110,8 @@ impl Workspaces {
             else {
                 continue;
             };
-            let busy = self.probe(&upstream, config).says(question).await;
+            let probe = self.probe(&upstream, config);
+            let busy = upstream.while_open(probe.says(question)).await;
             if busy {
                 let by = Mover {
                     kind: Kind::App,

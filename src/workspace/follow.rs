@@ -210,7 +210,8 @@ impl Workspaces {
         let Some(config) = self.0.apps.get(&upstream.app) else {
             return;
         };
-        let answers = self.probe(&upstream, config).answers().await;
+        let probe = self.probe(&upstream, config);
+        let answers = upstream.while_open(probe.answers()).await;
         let mut state = workspace.write();
         let same = matches!(&state.life, Life::Running(live) if live.id == upstream.container)
             && !upstream.closed.is_cancelled();

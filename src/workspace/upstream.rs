@@ -55,6 +55,17 @@ pub(super) fn next_id() -> u64 {
 }
 
 impl Upstream {
+    /// Whether `asked` comes to true while the app is there. Once it is not, its address may be
+    /// another container's, which must not be sent its secret.
+    pub(super) async fn while_open(&self, asked: impl Future<Output = bool>) -> bool {
+        // Cancel-safe: a question is all that is dropped.
+        tokio::select! {
+            biased;
+            () = self.closed.cancelled() => false,
+            answer = asked => answer,
+        }
+    }
+
     /// Counts something open in the workspace until it is dropped.
     pub fn activity(&self, visit: Visit) -> Activity {
         Activity::begin(&self.clocks, visit)
@@ -63,5 +74,37 @@ impl Upstream {
     /// Counts a WebSocket open in the workspace until it is dropped.
     pub fn socket(&self, visit: Visit) -> OpenSocket {
         OpenSocket::begin(&self.clocks, visit, self.settle)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_app_that_is_no_more_is_not_asked() {
+        let closed = CancellationToken::new();
+        let upstream = Upstream {
+            id: next_id(),
+            user: Username::parse("ann").unwrap(),
+            app: AppName::parse("codespace").unwrap(),
+            addr: "192.0.2.1:80".parse().unwrap(),
+            container: "id".into(),
+            authority: String::new(),
+            prefix: String::new(),
+            secret: String::new(),
+            headers: Vec::new(),
+            cookies: Vec::new(),
+            closed: closed.clone(),
+            clocks: Arc::default(),
+            settle: 0,
+        };
+        assert!(upstream.while_open(ready(true)).await);
+        let asked = upstream.while_open(pending());
+        let (answer, ()) = tokio::join!(asked, async { closed.cancel() });
+        assert!(!answer);
+        assert!(!upstream.while_open(ready(true)).await);
     }
 }
