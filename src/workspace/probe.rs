@@ -1,15 +1,19 @@
 //! What an app answers: one GET of its ready path, as often as it takes, or of the path by which
 //! it says that it computes.
 
-use std::{net::SocketAddr, pin::pin, time::Duration};
+use std::{net::SocketAddr, pin::pin, str, time::Duration};
 
 use bytes::Bytes;
-use http::{Request, Response, header};
+use http::{Request, header};
 use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper::{body::Incoming, client::conn::http1};
+use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::timeout,
+};
 
 use crate::config::{App, BusyQuestion};
 
@@ -65,38 +69,45 @@ impl Probe {
 
     /// Whether it answers now, with a status below 400.
     pub async fn answers(&self) -> bool {
-        let asked = timeout(
-            LONGEST,
-            self.ask(&self.path, async |answer| answer.status()),
-        );
-        let status = asked.await.ok().flatten();
-        status.is_some_and(|status| status.as_u16() < 400)
+        let status = timeout(LONGEST, self.status()).await.ok().flatten();
+        status.is_some_and(|status| status < 400)
+    }
+
+    /// What it answers, of which only the status line is read, and by hand: an HTTP client has
+    /// 25 KiB for each request, and after our start every app of every workspace is asked at once.
+    async fn status(&self) -> Option<u16> {
+        let request = self.request(&self.path)?;
+        let mut head = format!("GET {} HTTP/1.1\r\n", request.uri()).into_bytes();
+        for (name, value) in request.headers() {
+            head.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+        }
+        head.extend(b"\r\n");
+        let mut stream = TcpStream::connect(self.addr).await.ok()?;
+        stream.write_all(&head).await.ok()?;
+        let mut line = [0; "HTTP/1.1 200".len()];
+        stream.read_exact(&mut line).await.ok()?;
+        let (version, status) = str::from_utf8(&line).ok()?.split_once(' ')?;
+        let status = status.parse().ok()?;
+        version.starts_with("HTTP/1.").then_some(status)
     }
 
     /// Whether it says now that it computes. One that doesn't answer says nothing.
     pub async fn says(&self, question: &BusyQuestion) -> bool {
-        let read = async |answer: Response<Incoming>| {
-            let body = Limited::new(answer.into_body(), LARGEST).collect().await;
-            serde_json::from_slice(&body.ok()?.to_bytes()).ok()
-        };
-        let asked = timeout(LONGEST, self.ask(&self.busy_path, read)).await;
-        let answer: Option<Value> = asked.ok().flatten().flatten();
+        let answer = timeout(LONGEST, self.read(&self.busy_path)).await;
+        let answer = answer.ok().flatten();
         answer.is_some_and(|answer| holds(&answer, &question.field, &question.value))
     }
 
-    async fn ask<T>(
-        &self,
-        path: &str,
-        read: impl AsyncFnOnce(Response<Incoming>) -> T,
-    ) -> Option<T> {
+    /// The JSON that it answers.
+    async fn read(&self, path: &str) -> Option<Value> {
+        let request = self.request(path)?;
         let stream = TcpStream::connect(self.addr).await.ok()?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.ok()?;
-        let mut request = Request::get(path).header(header::HOST, &self.authority);
-        for (name, value) in &self.headers {
-            request = request.header(name, value);
-        }
-        let request = request.body(Empty::<Bytes>::new()).ok()?;
-        let answer = async { Some(read(sender.send_request(request).await.ok()?).await) };
+        let answer = async {
+            let answer = sender.send_request(request).await.ok()?;
+            let body = Limited::new(answer.into_body(), LARGEST).collect().await;
+            serde_json::from_slice(&body.ok()?.to_bytes()).ok()
+        };
         let mut connection = pin!(connection);
         let mut answer = pin!(answer);
         // Both end together: the connection when `sender` is gone, this future with either. An
@@ -105,6 +116,14 @@ impl Probe {
             answer = &mut answer => answer,
             _ = &mut connection => answer.await,
         }
+    }
+
+    fn request(&self, path: &str) -> Option<Request<Empty<Bytes>>> {
+        let mut request = Request::get(path).header(header::HOST, &self.authority);
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        request.body(Empty::new()).ok()
     }
 }
 
@@ -122,8 +141,42 @@ fn holds(json: &Value, field: &str, value: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use tokio::net::TcpListener;
 
     use super::*;
+
+    #[tokio::test]
+    async fn an_app_answers_if_its_status_is_below_400() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let probe = Probe {
+            addr: listener.local_addr().unwrap(),
+            authority: "ide.example.org".to_owned(),
+            path: "/ready?a".to_owned(),
+            busy_path: String::new(),
+            headers: vec![("cookie".to_owned(), "a=b".to_owned())],
+        };
+        for (answer, answers) in [
+            ("HTTP/1.1 200 OK\r\n\r\n", true),
+            ("HTTP/1.0 302\r\n\r\n", true),
+            ("HTTP/1.1 404 Not Found\r\n\r\n", false),
+            ("HTTP/1.1 503 Not Yet\r\n\r\n", false),
+            ("SSH-2.0-x 200 OK\r\n\r\n", false),
+            ("HTTP/1.1 20", false),
+            ("", false),
+        ] {
+            let serve = async {
+                let mut stream = listener.accept().await.unwrap().0;
+                let mut head = vec![0; 256];
+                let length = stream.read(&mut head).await.unwrap();
+                stream.write_all(answer.as_bytes()).await.unwrap();
+                String::from_utf8_lossy(&head[..length]).into_owned()
+            };
+            let (seen, head) = tokio::join!(probe.answers(), serve);
+            assert_eq!(seen, answers, "{answer}");
+            let expected = "GET /ready?a HTTP/1.1\r\nhost: ide.example.org\r\ncookie: a=b\r\n\r\n";
+            assert_eq!(head, expected);
+        }
+    }
 
     #[test]
     fn a_field_is_found_wherever_it_is() {
