@@ -78,7 +78,7 @@ pub type Labels = BTreeMap<String, String>;
 #[derive(Clone, Debug)]
 pub struct Container {
     /// The engine's id of it.
-    pub id: String,
+    pub id: Arc<str>,
     /// Its labels.
     pub labels: Labels,
     /// What it is doing.

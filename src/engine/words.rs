@@ -56,7 +56,7 @@ pub fn container(seen: ContainerInspectResponse) -> Container {
         .and_then(|config| config.labels)
         .unwrap_or_default();
     Container {
-        id: seen.id.unwrap_or_default(),
+        id: seen.id.unwrap_or_default().into(),
         labels: labels.into_iter().collect(),
         run: match state.status {
             Some(ContainerStateStatusEnum::RUNNING) => Run::Running,

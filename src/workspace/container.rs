@@ -1,5 +1,7 @@
 //! The container of a user: found, started, or made.
 
+use std::sync::Arc;
+
 use super::{
     Workspaces, network,
     phase::{Cause, Step},
@@ -16,7 +18,7 @@ impl Workspaces {
     /// `created`.
     pub(super) async fn container(
         &self,
-        workspace: &Workspace,
+        workspace: &Arc<Workspace>,
         uid: Option<&str>,
         tell: impl Fn(Step),
     ) -> Result<(Live, &'static str), Cause> {
@@ -63,9 +65,14 @@ impl Workspaces {
     }
 
     /// Takes in what the engine says of a container of ours. `change` is held by the caller.
-    pub(super) fn learn(&self, workspace: &Workspace, seen: Option<&Container>) -> Option<Live> {
+    pub(super) fn learn(
+        &self,
+        workspace: &Arc<Workspace>,
+        seen: Option<&Container>,
+    ) -> Option<Live> {
         if let Some(seen) = seen {
-            self.0.by_id.insert(seen.id.clone(), workspace.user.clone());
+            let (id, workspace) = (Arc::clone(&seen.id), Arc::clone(workspace));
+            self.0.by_id.insert(id, workspace);
         }
         let spec = seen.and_then(|seen| seen.labels.get(spec::SPEC_LABEL));
         let before = workspace.clocks.started();

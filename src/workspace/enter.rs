@@ -54,7 +54,7 @@ impl Inside {
             addr: live.addr,
             closed: live.closed.child_token(),
             clocks: Arc::clone(&workspace.clocks),
-            shells: Arc::clone(&workspace.shells),
+            shells: workspace.shells(),
         }
     }
 
@@ -142,7 +142,7 @@ impl Workspaces {
 
     async fn bring_up(
         &self,
-        workspace: &Workspace,
+        workspace: &Arc<Workspace>,
         uid: Option<&str>,
         phase: &watch::Sender<Entering>,
     ) -> Result<Inside, Cause> {

@@ -188,7 +188,7 @@ impl Workspaces {
                 .kept_until
                 .filter(|_| workspace.clocks.kept_until() > now),
             stop: verdict.map(|verdict| self.stop_told(&workspace, &state, verdict)),
-            last_stop: remembered.last_stop,
+            last_stop: remembered.last_stop.map(|stop| *stop),
             policy: policy_told(&policy),
         }
     }

@@ -112,8 +112,7 @@ impl Workspaces {
     }
 
     fn of_container(&self, id: &str) -> Option<Arc<Workspace>> {
-        let user = self.0.by_id.get(id)?.clone();
-        self.known(&user)
+        self.0.by_id.get(id).map(|known| Arc::clone(&known))
     }
 
     /// Looks at every container of ours, and at those we know of that are none any more.
@@ -125,33 +124,33 @@ impl Workspaces {
             .await?;
         let listed = listed
             .into_iter()
-            .filter_map(|(id, labels)| Some((id, owner(&labels)?)));
+            .filter_map(|(id, labels)| Some((id.into(), self.workspace(&owner(&labels)?))));
         let known = self.0.by_id.iter();
-        let known = known.map(|known| (known.key().clone(), known.value().clone()));
-        let all: BTreeMap<String, Username> = known.chain(listed).collect();
-        let looks = stream::iter(all).map(async |(id, user)| self.look_at(&id, &user).await);
+        let known = known.map(|known| (Arc::clone(known.key()), Arc::clone(&known)));
+        let all: BTreeMap<Arc<str>, Arc<Workspace>> = known.chain(listed).collect();
+        let looks = stream::iter(all);
+        let looks = looks.map(async |(id, workspace)| self.look_at(&id, &workspace).await);
         let looked: Vec<_> = looks.buffer_unordered(LOOKS).collect().await;
         looked.into_iter().collect()
     }
 
     /// Takes in what became of a container that an event told of.
     async fn look_at_id(&self, id: &str) -> Result<(), EngineError> {
-        let known = self.0.by_id.get(id).map(|known| known.value().clone());
-        let user = if known.is_some() {
-            known
-        } else {
-            let seen = self.0.engine.inspect(id).await?;
-            seen.and_then(|seen| owner(&seen.labels))
+        let workspace = match self.of_container(id) {
+            Some(workspace) => workspace,
+            None => {
+                let seen = self.0.engine.inspect(id).await?;
+                let Some(user) = seen.and_then(|seen| owner(&seen.labels)) else {
+                    return Ok(());
+                };
+                self.workspace(&user)
+            }
         };
-        match user {
-            Some(user) => self.look_at(id, &user).await,
-            None => Ok(()),
-        }
+        self.look_at(id, &workspace).await
     }
 
     /// Takes in what became of a user's container, once no change to it is under way.
-    async fn look_at(&self, id: &str, user: &Username) -> Result<(), EngineError> {
-        let workspace = self.workspace(user);
+    async fn look_at(&self, id: &str, workspace: &Arc<Workspace>) -> Result<(), EngineError> {
         let _change = workspace.change.lock().await;
         let ran = matches!(&workspace.read().life, Life::Running(live) if *live.id == *id);
         let seen = self.0.engine.inspect(id).await?;
@@ -160,21 +159,17 @@ impl Workspaces {
             let now = self
                 .0
                 .engine
-                .inspect(ContainerName::of(user).as_str())
+                .inspect(ContainerName::of(&workspace.user).as_str())
                 .await?;
-            let ours =
-                now.filter(|now| owner(&now.labels).as_ref() == Some(user) && self.is_ours(now));
-            if self.learn(&workspace, ours.as_ref()).is_none() && ran {
-                self.stopped(
-                    &workspace,
-                    id,
-                    "outside",
-                    "its container was removed".into(),
-                );
+            let ours = now.filter(|now| {
+                owner(&now.labels).as_ref() == Some(&workspace.user) && self.is_ours(now)
+            });
+            if self.learn(workspace, ours.as_ref()).is_none() && ran {
+                self.stopped(workspace, id, "outside", "its container was removed".into());
             }
             return Ok(());
         }
-        let live = self.learn(&workspace, seen.as_ref());
+        let live = self.learn(workspace, seen.as_ref());
         if ran && matches!(workspace.read().life, Life::Stopped) {
             let starved = seen.is_some_and(|seen| seen.out_of_memory);
             let (reason, because) = if starved {
@@ -182,10 +177,10 @@ impl Workspaces {
             } else {
                 ("outside", "its container ended, and not by us")
             };
-            self.stopped(&workspace, id, reason, because.into());
+            self.stopped(workspace, id, reason, because.into());
         }
         if let Some(live) = live.filter(|_| !ran) {
-            self.look_for_apps(&workspace, &live);
+            self.look_for_apps(workspace, &live);
         }
         Ok(())
     }

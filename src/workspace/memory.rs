@@ -30,7 +30,7 @@ pub struct Remembered {
     /// Until when the workspace is kept (RFC 3339).
     pub kept_until: Option<String>,
     /// Its last stop.
-    pub last_stop: Option<LastStop>,
+    pub last_stop: Option<Box<LastStop>>,
 }
 
 impl Remembered {
@@ -109,11 +109,11 @@ mod tests {
         let hour = SystemTime::now() + Duration::from_hours(1);
         let remembered = Remembered {
             kept_until: Some(rfc3339(hour)),
-            last_stop: Some(LastStop {
+            last_stop: Some(Box::new(LastStop {
                 at: rfc3339(SystemTime::now()),
                 reason: "idle".into(),
                 because: "nothing happened".into(),
-            }),
+            })),
         };
         memory.write(&user, &remembered);
         assert_eq!(memory.read(&user), remembered);

@@ -97,7 +97,7 @@ struct Inner {
     walks: Semaphore,
     by_user: DashMap<Username, Arc<Workspace>>,
     /// Whose container an id is, for the engine's events.
-    by_id: DashMap<String, Username>,
+    by_id: DashMap<Arc<str>, Arc<Workspace>>,
     /// What a container would be made of now, for "update pending".
     fingerprint: RwLock<Option<String>>,
     /// Starts and looks run here, not on the threads that serve requests.

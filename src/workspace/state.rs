@@ -49,8 +49,8 @@ pub struct Workspace {
     /// Held by whatever changes the container: a start, a stop, a look after an event. Taken
     /// before `state`, and never the other way round.
     pub change: Mutex<()>,
-    /// Places for shells in it.
-    pub shells: Arc<Semaphore>,
+    /// Places for shells in it, made once it is entered.
+    shells: OnceLock<Arc<Semaphore>>,
     state: RwLock<State>,
 }
 
@@ -136,9 +136,15 @@ impl Workspace {
             remembered: sync::Mutex::default(),
             measuring: OnceLock::new(),
             change: Mutex::default(),
-            shells: Arc::new(Semaphore::new(SHELLS)),
+            shells: OnceLock::new(),
             state: RwLock::default(),
         }
+    }
+
+    /// Places for shells in it.
+    pub fn shells(&self) -> Arc<Semaphore> {
+        let shells = || Arc::new(Semaphore::new(SHELLS));
+        Arc::clone(self.shells.get_or_init(shells))
     }
 
     /// What it uses, to be measured.
@@ -187,7 +193,7 @@ impl Workspace {
         };
         self.clocks.start();
         let live = Live {
-            id: seen.id.as_str().into(),
+            id: Arc::clone(&seen.id),
             addr,
             started_at: seen.started_at.clone(),
             closed: CancellationToken::new(),

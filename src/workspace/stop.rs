@@ -178,14 +178,14 @@ impl Workspaces {
         if let Some(id) = self.find(&workspace).await? {
             self.0.engine.remove(&id).await?;
             self.0.by_id.remove(&id);
-            tracing::info!(target: "audit", event = "remove", %user, container.id = id);
+            tracing::info!(target: "audit", event = "remove", %user, container.id = &*id);
         }
         workspace.learn(None, None);
         Ok(())
     }
 
     /// Looks for the user's container anew; `change` is held by the caller.
-    async fn find(&self, workspace: &Workspace) -> Result<Option<String>, StopError> {
+    async fn find(&self, workspace: &Arc<Workspace>) -> Result<Option<Arc<str>>, StopError> {
         let name = ContainerName::of(&workspace.user);
         let seen = self
             .ours(&name, workspace)
@@ -201,7 +201,7 @@ impl Workspaces {
     /// Ends a container: `live` if it isn't paused. `change` is held by the caller.
     async fn end(
         &self,
-        workspace: &Workspace,
+        workspace: &Arc<Workspace>,
         id: &str,
         live: Option<Live>,
         reason: StopReason,
@@ -249,11 +249,11 @@ impl Workspaces {
         let reason = reason.to_owned();
         self.remember(workspace, |remembered| {
             remembered.kept_until = None;
-            remembered.last_stop = Some(LastStop {
+            remembered.last_stop = Some(Box::new(LastStop {
                 at,
                 reason,
                 because,
-            });
+            }));
         });
     }
 

@@ -153,14 +153,14 @@ impl Engine for Made {
         let fit = all.values().map(|one| &one.seen);
         Ok(fit
             .filter(|seen| seen.labels[label] == value)
-            .map(|seen| (seen.id.clone(), seen.labels.clone()))
+            .map(|seen| (seen.id.to_string(), seen.labels.clone()))
             .collect())
     }
 
     async fn inspect(&self, name: &str) -> Result<Option<Container>, EngineError> {
         let all = self.call().await?;
         let mut all = all.values();
-        let found = all.find(|one| one.name == name || one.seen.id == name);
+        let found = all.find(|one| one.name == name || *one.seen.id == *name);
         Ok(found.map(|one| one.seen.clone()))
     }
 
@@ -168,7 +168,7 @@ impl Engine for Made {
         let mut all = self.call().await?;
         let id = format!("{}-{}", spec.name, all.len());
         let seen = Container {
-            id: id.clone(),
+            id: id.as_str().into(),
             labels: spec.labels.clone(),
             run: Run::Stopped,
             addr: None,
