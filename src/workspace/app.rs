@@ -208,7 +208,7 @@ fn accept(
         return Err(Cause::Stopped);
     }
     let slot = state.slots.entry(upstream.app.clone()).or_default();
-    slot.upstream = Some(Arc::clone(&upstream));
+    slot.upstream = Some(Arc::clone(&upstream).into());
     slot.exec = exec;
     slot.failures = 0;
     slot.retry_at = None;

@@ -100,8 +100,9 @@ impl Workspaces {
     pub(super) async fn ask_apps(&self, workspace: &Workspace) {
         let up: Vec<Arc<Upstream>> = {
             let state = workspace.read();
-            let slots = state.slots.values();
-            slots.filter_map(|slot| slot.upstream.clone()).collect()
+            let apps = state.slots.keys();
+            apps.filter_map(|app| self.up(workspace, &state, app))
+                .collect()
         };
         for upstream in up {
             let config = self.0.apps.get(&upstream.app);

@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -136,17 +136,14 @@ impl Workspaces {
 
     /// Takes in what became of a container that an event told of.
     async fn look_at_id(&self, id: &str) -> Result<(), EngineError> {
-        let workspace = match self.of_container(id) {
-            Some(workspace) => workspace,
-            None => {
-                let seen = self.0.engine.inspect(id).await?;
-                let Some(user) = seen.and_then(|seen| owner(&seen.labels)) else {
-                    return Ok(());
-                };
-                self.workspace(&user)
-            }
-        };
-        self.look_at(id, &workspace).await
+        if let Some(workspace) = self.of_container(id) {
+            return self.look_at(id, &workspace).await;
+        }
+        let seen = self.0.engine.inspect(id).await?;
+        match seen.and_then(|seen| owner(&seen.labels)) {
+            Some(user) => self.look_at(id, &self.workspace(&user)).await,
+            None => Ok(()),
+        }
     }
 
     /// Takes in what became of a user's container, once no change to it is under way.
@@ -195,17 +192,24 @@ impl Workspaces {
         for (app, config) in &self.0.apps {
             let upstream = self.upstream_of(workspace, app, config, live);
             let (this, workspace) = (self.clone(), Arc::clone(workspace));
-            self.0
-                .runtime
-                .spawn(async move { this.look_for_app(&workspace, upstream).await });
+            self.0.runtime.spawn(async move {
+                this.look_for_app(&workspace, &upstream, OnceLock::new())
+                    .await;
+            });
         }
     }
 
-    async fn look_for_app(&self, workspace: &Workspace, upstream: Arc<Upstream>) {
+    /// If `upstream` answers, the workspace has it as `up`.
+    async fn look_for_app(
+        &self,
+        workspace: &Workspace,
+        upstream: &Upstream,
+        up: OnceLock<Arc<Upstream>>,
+    ) {
         let Some(config) = self.0.apps.get(&upstream.app) else {
             return;
         };
-        let probe = self.probe(&upstream, config);
+        let probe = self.probe(upstream, config);
         let answers = upstream.while_open(probe.answers()).await;
         let mut state = workspace.write();
         let same = matches!(&state.life, Life::Running(live) if live.id == upstream.container)
@@ -215,7 +219,7 @@ impl Workspaces {
         } else if same {
             let slot = state.slots.entry(upstream.app.clone()).or_default();
             if slot.upstream.is_none() && !slot.starting {
-                slot.upstream = Some(upstream);
+                slot.upstream = Some(up);
             }
         }
     }
@@ -233,6 +237,7 @@ impl Workspaces {
             if !slot
                 .upstream
                 .as_ref()
+                .and_then(OnceLock::get)
                 .is_some_and(|now| Arc::ptr_eq(now, upstream))
             {
                 return;
@@ -240,9 +245,10 @@ impl Workspaces {
             slot.upstream = None;
         }
         let (this, upstream) = (self.clone(), Arc::clone(upstream));
-        self.0
-            .runtime
-            .spawn(async move { this.look_for_app(&workspace, upstream).await });
+        self.0.runtime.spawn(async move {
+            let up = Arc::clone(&upstream).into();
+            this.look_for_app(&workspace, &upstream, up).await;
+        });
     }
 }
 

@@ -49,7 +49,7 @@ use tokio_util::sync::CancellationToken;
 use self::{
     memory::Memory,
     queue::Queue,
-    state::{Life, Workspace},
+    state::{Life, State, Workspace},
 };
 use crate::{
     config,
@@ -146,10 +146,7 @@ impl Workspaces {
         let workspace = self.known(user)?;
         // Under this lock the reaper decides, so what is found here isn't about to be stopped.
         let state = workspace.read();
-        if !matches!(state.life, Life::Running(_)) {
-            return None;
-        }
-        let upstream = state.slots.get(app)?.upstream.clone()?;
+        let upstream = self.up(&workspace, &state, app)?;
         workspace.clocks.came(visit);
         Some(upstream)
     }
@@ -165,7 +162,7 @@ impl Workspaces {
     ) -> watch::Receiver<Phase> {
         let workspace = self.workspace(user);
         workspace.clocks.input.moved(workspace.clocks.now(), by);
-        let attempt = match start::Attempt::begin(&workspace, app, &self.0.count) {
+        let attempt = match start::Attempt::begin(self, &workspace, app) {
             Ok(attempt) => attempt,
             Err(phase) => return phase,
         };
@@ -193,6 +190,17 @@ impl Workspaces {
             Phase::Failed(failure) => Some(Arc::clone(failure)),
             _ => None,
         }
+    }
+
+    /// An app that runs in a workspace.
+    fn up(&self, workspace: &Workspace, state: &State, app: &AppName) -> Option<Arc<Upstream>> {
+        let Life::Running(live) = &state.life else {
+            return None;
+        };
+        let upstream = state.slots.get(app)?.upstream.as_ref()?;
+        let config = self.0.apps.get(app)?;
+        let made = upstream.get_or_init(|| self.upstream_of(workspace, app, config, live));
+        Some(Arc::clone(made))
     }
 
     fn known(&self, user: &Username) -> Option<Arc<Workspace>> {

@@ -13,7 +13,7 @@ use super::{
     upstream::Upstream,
 };
 use crate::{
-    metrics::{Rare, StartTimer},
+    metrics::StartTimer,
     names::{AppName, Username},
     secret::random_id,
 };
@@ -36,15 +36,15 @@ impl Attempt {
     /// Takes the right to start `app`, or tells of the start under way, the app that runs, or
     /// the failure whose back-off isn't over.
     pub fn begin(
+        workspaces: &Workspaces,
         workspace: &Arc<Workspace>,
         app: &AppName,
-        count: &Rare,
     ) -> Result<Self, watch::Receiver<Phase>> {
         let mut state = workspace.write();
-        let slot = state.slots.entry(app.clone()).or_default();
-        if let Some(upstream) = &slot.upstream {
-            return Err(watch::Sender::new(Phase::Ready(Arc::clone(upstream))).subscribe());
+        if let Some(upstream) = workspaces.up(workspace, &state, app) {
+            return Err(watch::Sender::new(Phase::Ready(upstream)).subscribe());
         }
+        let slot = state.slots.entry(app.clone()).or_default();
         let wait = slot.starting || slot.retry_at.is_some_and(|at| Instant::now() < at);
         if let Some(phase) = slot.phase.as_ref().filter(|_| wait) {
             return Err(phase.clone());
@@ -56,7 +56,7 @@ impl Attempt {
             workspace: Arc::clone(workspace),
             app: app.clone(),
             phase: sender,
-            timer: count.start(),
+            timer: workspaces.0.count.start(),
         })
     }
 

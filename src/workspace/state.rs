@@ -104,8 +104,8 @@ impl Live {
 /// An app in the workspace.
 #[derive(Debug, Default)]
 pub struct Slot {
-    /// The running app.
-    pub upstream: Option<Arc<Upstream>>,
+    /// The running app, if there is one: made once somebody comes to it.
+    pub upstream: Option<OnceLock<Arc<Upstream>>>,
     /// The engine's name of its command, if we ran it.
     pub exec: Option<String>,
     /// The start under way, or the last one.
@@ -121,7 +121,7 @@ impl Slot {
     /// The app is no more.
     pub fn close(&mut self) {
         self.exec = None;
-        if let Some(upstream) = self.upstream.take() {
+        if let Some(upstream) = self.upstream.take().and_then(OnceLock::into_inner) {
             upstream.closed.cancel();
         }
     }

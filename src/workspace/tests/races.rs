@@ -346,13 +346,12 @@ fn app() -> AppName {
 fn put_up(workspaces: &Workspaces, user: &Username) -> Option<Arc<Upstream>> {
     let workspace = workspaces.known(user)?;
     let mut state = workspace.write();
-    let Life::Running(live) = &state.life else {
+    if !matches!(state.life, Life::Running(_)) {
         return None;
-    };
-    let live = live.clone();
-    let upstream = workspaces.upstream_of(&workspace, &app(), &workspaces.0.apps[&app()], &live);
+    }
     let slot = state.slots.entry(app()).or_default();
-    Some(Arc::clone(slot.upstream.get_or_insert(upstream)))
+    slot.upstream.get_or_insert_default();
+    workspaces.up(&workspace, &state, &app())
 }
 
 /// Runs a story in a paused clock, which goes on whenever nobody has anything to do.
