@@ -207,7 +207,7 @@ fn accept(
     if !state.is_still(live) {
         return Err(Cause::Stopped);
     }
-    let slot = state.slots.entry(upstream.app.clone()).or_default();
+    let slot = state.slot_mut(&upstream.app);
     slot.upstream = Some(Arc::clone(&upstream).into());
     slot.exec = exec;
     slot.failures = 0;

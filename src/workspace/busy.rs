@@ -100,7 +100,7 @@ impl Workspaces {
     pub(super) async fn ask_apps(&self, workspace: &Workspace) {
         let up: Vec<Arc<Upstream>> = {
             let state = workspace.read();
-            let apps = state.slots.keys();
+            let apps = state.slots.iter().map(|slot| &slot.app);
             apps.filter_map(|app| self.up(workspace, &state, app))
                 .collect()
         };

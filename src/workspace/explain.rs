@@ -154,7 +154,7 @@ impl Workspaces {
         let state = workspace.read();
         let policy = self.policy(&state);
         let up = state.slots.iter();
-        let up = up.filter(|(_, slot)| slot.upstream.is_some());
+        let up = up.filter(|slot| slot.upstream.is_some());
         let verdict = self.verdict(&workspace, &state);
         let runs = verdict.is_some();
         let now = workspace.clocks.now();
@@ -165,7 +165,7 @@ impl Workspaces {
         Explanation {
             user: user.to_string(),
             state: state.word().to_owned(),
-            apps: up.map(|(app, _)| app.to_string()).collect(),
+            apps: up.map(|slot| slot.app.to_string()).collect(),
             clocks: clocks(&workspace, &policy).filter(|_| runs).collect(),
             sockets: sockets(&workspace, now),
             cpu: load.cpu.filter(|_| runs).map(|cpu| CpuTold {

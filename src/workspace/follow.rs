@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Workspaces,
     spec::{INSTANCE_LABEL, USER_LABEL},
-    state::{Life, Live, Workspace},
+    state::{Life, Live, Slot, Workspace},
     upstream::Upstream,
 };
 use crate::{
@@ -102,8 +102,8 @@ impl Workspaces {
                     return;
                 };
                 let mut state = workspace.write();
-                let ended = |slot: &&mut Box<super::state::Slot>| slot.exec.as_ref() == Some(&exec);
-                if let Some(slot) = state.slots.values_mut().find(ended) {
+                let ended = |slot: &&mut Slot| slot.exec.as_ref() == Some(&exec);
+                if let Some(slot) = state.slots.iter_mut().find(ended) {
                     tracing::info!(user = %workspace.user, "an app ended");
                     slot.close();
                 }
@@ -217,7 +217,7 @@ impl Workspaces {
         if !answers {
             upstream.closed.cancel();
         } else if same {
-            let slot = state.slots.entry(upstream.app.clone()).or_default();
+            let slot = state.slot_mut(&upstream.app);
             if slot.upstream.is_none() && !slot.starting {
                 slot.upstream = Some(up);
             }
@@ -231,9 +231,7 @@ impl Workspaces {
         };
         {
             let mut state = workspace.write();
-            let Some(slot) = state.slots.get_mut(&upstream.app) else {
-                return;
-            };
+            let slot = state.slot_mut(&upstream.app);
             if !slot
                 .upstream
                 .as_ref()

@@ -181,7 +181,7 @@ impl Workspaces {
 
     /// The start of an app under way, or the last one.
     pub fn phase(&self, user: &Username, app: &AppName) -> Option<watch::Receiver<Phase>> {
-        self.known(user)?.read().slots.get(app)?.phase.clone()
+        self.known(user)?.read().slot(app)?.phase.clone()
     }
 
     /// Why the last start of an app failed, if it did and no other has begun.
@@ -197,7 +197,7 @@ impl Workspaces {
         let Life::Running(live) = &state.life else {
             return None;
         };
-        let upstream = state.slots.get(app)?.upstream.as_ref()?;
+        let upstream = state.slot(app)?.upstream.as_ref()?;
         let config = self.0.apps.get(app)?;
         let made = upstream.get_or_init(|| self.upstream_of(workspace, app, config, live));
         Some(Arc::clone(made))

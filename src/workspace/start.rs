@@ -44,7 +44,7 @@ impl Attempt {
         if let Some(upstream) = workspaces.up(workspace, &state, app) {
             return Err(watch::Sender::new(Phase::Ready(upstream)).subscribe());
         }
-        let slot = state.slots.entry(app.clone()).or_default();
+        let slot = state.slot_mut(app);
         let wait = slot.starting || slot.retry_at.is_some_and(|at| Instant::now() < at);
         if let Some(phase) = slot.phase.as_ref().filter(|_| wait) {
             return Err(phase.clone());
@@ -77,7 +77,7 @@ impl Attempt {
     fn fail(self, cause: Cause, log_tail: Vec<String>) -> Arc<Failure> {
         self.timer.end(cause.as_str());
         let mut state = self.workspace.write();
-        let slot = state.slots.entry(self.app.clone()).or_default();
+        let slot = state.slot_mut(&self.app);
         let step = (slot.failures as usize).min(BACK_OFF.len() - 1);
         let retry_after = Duration::from_secs(BACK_OFF[step]);
         slot.failures = slot.failures.saturating_add(1);
@@ -106,9 +106,7 @@ impl Drop for Attempt {
                 retry_after: Duration::from_secs(BACK_OFF[0]),
             })));
         }
-        if let Some(slot) = self.workspace.write().slots.get_mut(&self.app) {
-            slot.starting = false;
-        }
+        self.workspace.write().slot_mut(&self.app).starting = false;
     }
 }
 

@@ -1,7 +1,6 @@
 //! What is known of one user's workspace. The engine is the truth; this is its last word.
 
 use std::{
-    collections::BTreeMap,
     net::IpAddr,
     sync::{self, Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
@@ -64,8 +63,8 @@ pub struct State {
     pub version: Option<String>,
     /// When it last ran out of memory.
     pub out_of_memory: Option<Instant>,
-    /// Boxed, since a map has room for eleven where most workspaces have one or two.
-    pub slots: BTreeMap<AppName, Box<Slot>>,
+    /// Its apps, by name. Not in a map: that has room for eleven, where most have one or two.
+    pub slots: Vec<Slot>,
     /// The start without an app that is under way, or was the last one.
     pub entering: Option<watch::Receiver<Entering>>,
 }
@@ -102,8 +101,9 @@ impl Live {
 }
 
 /// An app in the workspace.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Slot {
+    pub app: AppName,
     /// The running app, if there is one: made once somebody comes to it.
     pub upstream: Option<OnceLock<Arc<Upstream>>>,
     /// The engine's name of its command, if we ran it.
@@ -118,6 +118,18 @@ pub struct Slot {
 }
 
 impl Slot {
+    fn new(app: AppName) -> Self {
+        Self {
+            app,
+            upstream: None,
+            exec: None,
+            phase: None,
+            starting: false,
+            failures: 0,
+            retry_at: None,
+        }
+    }
+
     /// The app is no more.
     pub fn close(&mut self) {
         self.exec = None;
@@ -223,7 +235,22 @@ impl State {
         if let Life::Running(live) = &self.life {
             live.closed.cancel();
         }
-        self.slots.values_mut().for_each(|slot| slot.close());
+        self.slots.iter_mut().for_each(Slot::close);
+    }
+
+    /// An app of it, if it was ever there.
+    pub fn slot(&self, app: &AppName) -> Option<&Slot> {
+        self.slots.iter().find(|slot| slot.app == *app)
+    }
+
+    /// The place of an app.
+    pub fn slot_mut(&mut self, app: &AppName) -> &mut Slot {
+        let at = self.slots.partition_point(|slot| slot.app < *app);
+        if self.slots.get(at).is_none_or(|slot| slot.app != *app) {
+            self.slots.reserve_exact(1);
+            self.slots.insert(at, Slot::new(app.clone()));
+        }
+        &mut self.slots[at]
     }
 
     /// What it does, in a word.
@@ -231,7 +258,7 @@ impl State {
         match &self.life {
             Life::Running(_) => "running",
             Life::Stopping => "stopping",
-            _ if self.slots.values().any(|slot| slot.starting)
+            _ if self.slots.iter().any(|slot| slot.starting)
                 || self.entering.as_ref().is_some_and(is_under_way) =>
             {
                 "starting"

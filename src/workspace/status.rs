@@ -85,14 +85,11 @@ impl Workspaces {
         let state = workspace.read();
         let verdict = self.verdict(workspace, &state);
         let now = workspace.clocks.now();
-        let up = state
-            .slots
-            .iter()
-            .filter(|(_, slot)| slot.upstream.is_some());
+        let up = state.slots.iter().filter(|slot| slot.upstream.is_some());
         Status {
             user: workspace.user.to_string(),
             state: state.word(),
-            apps: up.map(|(app, _)| app.to_string()).collect(),
+            apps: up.map(|slot| slot.app.to_string()).collect(),
             open: workspace.clocks.connected.hand().open,
             ssh: workspace.clocks.ssh_channels(),
             idle_seconds: verdict.map(|verdict| now.saturating_sub(verdict.quiet_since) / 1000),

@@ -115,7 +115,7 @@ impl Workspaces {
 
     /// When a workspace will be stopped if nothing more happens, if it runs and nothing starts.
     pub(super) fn verdict(&self, workspace: &Workspace, state: &State) -> Option<Verdict> {
-        let starting = state.slots.values().any(|slot| slot.starting);
+        let starting = state.slots.iter().any(|slot| slot.starting);
         let runs = matches!(state.life, Life::Running(_)) && !starting;
         runs.then(|| judge(&self.policy(state), &workspace.reading()))
     }
@@ -123,8 +123,8 @@ impl Workspaces {
     /// The policy of a workspace: the most generous of the apps that run in it.
     pub(super) fn policy(&self, state: &State) -> Policy {
         let up = state.slots.iter();
-        let up = up.filter(|(_, slot)| slot.upstream.is_some() || slot.starting);
-        let policies = up.filter_map(|(app, _)| Some(self.0.apps.get(app)?.policy));
+        let up = up.filter(|slot| slot.upstream.is_some() || slot.starting);
+        let policies = up.filter_map(|slot| Some(self.0.apps.get(&slot.app)?.policy));
         policies.reduce(Policy::or).unwrap_or(self.0.idle.policy)
     }
 

@@ -349,7 +349,7 @@ fn put_up(workspaces: &Workspaces, user: &Username) -> Option<Arc<Upstream>> {
     if !matches!(state.life, Life::Running(_)) {
         return None;
     }
-    let slot = state.slots.entry(app()).or_default();
+    let slot = state.slot_mut(&app());
     slot.upstream.get_or_insert_default();
     workspaces.up(&workspace, &state, &app())
 }
