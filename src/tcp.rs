@@ -5,7 +5,7 @@
 use std::{io, net::SocketAddr, time::Duration};
 
 use socket2::{SockRef, TcpKeepalive};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 
 /// Longest sent data may stay unacknowledged, or a connection silent before it is probed, until a
 /// peer counts as gone.
@@ -30,20 +30,17 @@ pub fn tune(stream: &TcpStream) -> io::Result<()> {
 /// # Errors
 /// What the system says.
 pub async fn connect_near(addr: SocketAddr) -> io::Result<TcpStream> {
-    let socket = match addr {
-        SocketAddr::V4(_) => TcpSocket::new_v4()?,
-        SocketAddr::V6(_) => TcpSocket::new_v6()?,
-    };
-    unpace(&SockRef::from(&socket));
-    let stream = socket.connect(addr).await?;
+    let stream = TcpStream::connect(addr).await?;
+    // Not before: what was measured to be the cheapest keeps the timers of the system's control,
+    // and with them its larger segments.
+    unpace(&SockRef::from(&stream));
     tune(&stream)?;
     Ok(stream)
 }
 
-/// Has a socket that is yet to connect or to listen send as fast as its peers, all on this
-/// machine, can take it. A congestion control that keeps to a rate of its own, such as BBR, is for
-/// networks: here it costs a timer for every few segments of a large body. Once connected, a
-/// socket keeps its pace whatever it is told.
+/// Has a socket, or those that it will accept, send to peers on this machine by a congestion
+/// control without a rate of its own. One that has, such as BBR, is for networks: here it costs a
+/// timer for every few segments of a large body.
 pub fn unpace(socket: &SockRef<'_>) {
     // A sandbox may know no such option, and loses nothing but speed.
     let _ = socket.set_tcp_congestion(UNPACED);
