@@ -10,7 +10,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::TcpStream,
     time::timeout,
 };
@@ -21,6 +21,9 @@ use crate::config::{App, BusyQuestion};
 const LONGEST: Duration = Duration::from_secs(5);
 /// Most of an answer that is read: a list of a thousand kernels.
 const LARGEST: usize = 1 << 20;
+/// Most bytes of interim answers and a status line, and how many of them are read at once.
+const HEADS: u64 = 16 * 1024;
+const LINE: usize = 128;
 
 /// Where and how an app is asked.
 #[derive(Clone, Debug)]
@@ -73,8 +76,8 @@ impl Probe {
         status.is_some_and(|status| status < 400)
     }
 
-    /// What it answers, of which only the status line is read, and by hand: an HTTP client has
-    /// 25 KiB for each request, and after our start every app of every workspace is asked at once.
+    /// What it answers, read by hand up to the status line: an HTTP client has 25 KiB for each
+    /// request, and after our start every app of every workspace is asked at once.
     async fn status(&self) -> Option<u16> {
         let request = self.request(&self.path)?;
         let mut head = format!("GET {} HTTP/1.1\r\n", request.uri()).into_bytes();
@@ -84,11 +87,15 @@ impl Probe {
         head.extend(b"\r\n");
         let mut stream = TcpStream::connect(self.addr).await.ok()?;
         stream.write_all(&head).await.ok()?;
-        let mut line = [0; "HTTP/1.1 200".len()];
-        stream.read_exact(&mut line).await.ok()?;
-        let (version, status) = str::from_utf8(&line).ok()?.split_once(' ')?;
-        let status = status.parse().ok()?;
-        version.starts_with("HTTP/1.").then_some(status)
+        let mut lines = BufReader::with_capacity(LINE, stream.take(HEADS)).split(b'\n');
+        loop {
+            let status = status(&lines.next_segment().await.ok()??)?;
+            if status >= 200 {
+                return Some(status);
+            }
+            // Interim answers come before the one asked for (RFC 9110 15.2).
+            while !lines.next_segment().await.ok()??.trim_ascii().is_empty() {}
+        }
     }
 
     /// Whether it says now that it computes. One that doesn't answer says nothing.
@@ -127,6 +134,15 @@ impl Probe {
     }
 }
 
+/// The status in a status line (RFC 9112 4).
+fn status(line: &[u8]) -> Option<u16> {
+    let line = str::from_utf8(line.get(.."HTTP/1.1 200".len())?).ok()?;
+    let (version, status) = line.split_once(' ')?;
+    version
+        .starts_with("HTTP/1.")
+        .then(|| status.parse().ok())?
+}
+
 /// Whether a field of this name says `value` anywhere in `json`.
 fn holds(json: &Value, field: &str, value: &str) -> bool {
     match json {
@@ -159,6 +175,15 @@ mod tests {
             ("HTTP/1.1 200 OK\r\n\r\n", true),
             ("HTTP/1.0 302\r\n\r\n", true),
             ("HTTP/1.1 404 Not Found\r\n\r\n", false),
+            (
+                "HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\nHTTP/1.1 200 \u{e9}\r\n",
+                true,
+            ),
+            (
+                "HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\nHTTP/1.1 503 No\r\n",
+                false,
+            ),
+            ("HTTP/1.1 103 Early Hints\r\nlink: x\r\n", false),
             ("HTTP/1.1 503 Not Yet\r\n\r\n", false),
             ("SSH-2.0-x 200 OK\r\n\r\n", false),
             ("HTTP/1.1 20", false),
