@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 pub const UNACKNOWLEDGED: Duration = Duration::from_mins(1);
 /// Congestion control that every kernel has and lets everyone choose (ip-sysctl,
 /// `tcp_allowed_congestion_control`).
-const UNPACED: &[u8] = b"reno";
+const NEAR: &[u8] = b"reno";
 
 /// Has a connection send at once, and find out that its peer has gone.
 ///
@@ -31,9 +31,7 @@ pub fn tune(stream: &TcpStream) -> io::Result<()> {
 /// What the system says.
 pub async fn connect_near(addr: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(addr).await?;
-    // Not before: what was measured to be the cheapest keeps the timers of the system's control,
-    // and with them its larger segments.
-    unpace(&SockRef::from(&stream));
+    set_near(&SockRef::from(&stream));
     tune(&stream)?;
     Ok(stream)
 }
@@ -41,9 +39,9 @@ pub async fn connect_near(addr: SocketAddr) -> io::Result<TcpStream> {
 /// Has a socket, or those that it will accept, send to peers on this machine by a congestion
 /// control without a rate of its own. One that has, such as BBR, is for networks: here it costs a
 /// timer for every few segments of a large body.
-pub fn unpace(socket: &SockRef<'_>) {
+pub fn set_near(socket: &SockRef<'_>) {
     // A sandbox may know no such option, and loses nothing but speed.
-    let _ = socket.set_tcp_congestion(UNPACED);
+    let _ = socket.set_tcp_congestion(NEAR);
 }
 
 #[cfg(test)]
@@ -53,14 +51,14 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_is_near_is_sent_to_without_pacing() {
+    async fn what_is_near_is_not_sent_to_as_over_a_network() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        unpace(&SockRef::from(&listener));
+        set_near(&SockRef::from(&listener));
         let near = connect_near(listener.local_addr().unwrap()).await.unwrap();
         let (accepted, _) = listener.accept().await.unwrap();
         for stream in [near, accepted] {
             let control = SockRef::from(&stream).tcp_congestion().unwrap();
-            assert!(control.starts_with(UNPACED));
+            assert!(control.starts_with(NEAR));
         }
     }
 }

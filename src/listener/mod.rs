@@ -117,7 +117,7 @@ impl Bound {
         socket.bind(&addr.into())?;
         if addr.ip().is_loopback() {
             // Its connections are as it is.
-            tcp::unpace(&SockRef::from(&socket));
+            tcp::set_near(&SockRef::from(&socket));
         }
         socket.listen(4096)?;
         let socket = socket.into();
