@@ -1,4 +1,7 @@
 # What a new user and CI call. `make` alone lists it.
+# Where Debian has servers, which not every user has in the path.
+export PATH := $(PATH):/usr/sbin:/sbin
+
 .PHONY: help demo test lint bench image
 
 help: ## this list

@@ -38,25 +38,24 @@ class Groups:
         self.root = self.mount / f"vestibule-bench-{os.getpid()}"
         try:
             self.root.mkdir()
+            for id in ids:
+                (self.root / id).mkdir()
         except OSError:
-            self.ids = []
-            return
-        self.ids = list(ids)
-        for id in self.ids:
-            (self.root / id).mkdir()
+            self.remove()
 
     def pid_in(self, id):
         """A process in a container's group: us. 0 if there are no groups."""
-        if not self.ids:
+        if not self.root.exists():
             return 0
         (self.root / id / "cgroup.procs").write_text("0")
         return os.getpid()
 
     def remove(self):
-        if self.ids:
+        if self.root.exists():
             (self.mount / "cgroup.procs").write_text("0")
-            for id in self.ids:
-                (self.root / id).rmdir()
+            for group in self.root.iterdir():
+                if group.is_dir():
+                    group.rmdir()
             self.root.rmdir()
 
 
@@ -157,20 +156,21 @@ class Engine:
         else:
             asyncio.get_running_loop().remove_reader(sys.stdin)
 
-    def end(self):
-        self.groups.remove()
-        os._exit(0)
-
 
 async def main():
     path, instance, count = sys.argv[1:]
-    engine = Engine(instance, int(count))
-    server = await asyncio.start_unix_server(engine.serve, path, backlog=1024)
     loop = asyncio.get_running_loop()
-    loop.add_reader(sys.stdin, engine.obey)
-    loop.add_signal_handler(signal.SIGTERM, engine.end)
-    await server.serve_forever()
+    # As Ctrl-C does.
+    loop.add_signal_handler(signal.SIGTERM, asyncio.current_task().cancel)
+    engine = Engine(instance, int(count))
+    try:
+        await asyncio.start_unix_server(engine.serve, path, backlog=1024)
+        loop.add_reader(sys.stdin, engine.obey)
+        await asyncio.Event().wait()
+    finally:
+        engine.groups.remove()
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    with contextlib.suppress(asyncio.CancelledError, KeyboardInterrupt):
+        asyncio.run(main())

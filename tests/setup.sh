@@ -4,6 +4,8 @@
 # Parts: engine, image, django, browser, nginx, prometheus, ssh, deny, peers.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# Where Debian has servers, which not every user has in the path.
+PATH=$PATH:/usr/sbin:/sbin
 
 say() { printf '\033[1m==>\033[0m %s\n' "$*"; }
 die() {
@@ -115,7 +117,7 @@ browser() {
 
 # A front proxy for the stories that have one.
 nginx() {
-    [ -x /usr/sbin/nginx ] || packages nginx:nginx
+    packages nginx:nginx
 }
 
 # Prometheus and promtool out of Debian's package, beside the system: nothing is installed, and
