@@ -7,12 +7,12 @@ use std::{io, net::SocketAddr, time::Duration};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 
-/// Longest sent data may stay unacknowledged, or a connection silent before it is probed, until a
-/// peer counts as gone.
-pub const UNACKNOWLEDGED: Duration = Duration::from_mins(1);
+/// How long a peer may be silent: until it is probed, and, with data unacknowledged, until it counts
+/// as gone.
+pub const SILENCE: Duration = Duration::from_mins(1);
 /// Congestion control that every kernel has and lets everyone choose (ip-sysctl,
 /// `tcp_allowed_congestion_control`).
-const NEAR: &[u8] = b"reno";
+const LOCAL: &[u8] = b"reno";
 
 /// Has a connection send at once, and find out that its peer has gone.
 ///
@@ -21,17 +21,17 @@ const NEAR: &[u8] = b"reno";
 pub fn tune(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
-    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(UNACKNOWLEDGED))?;
-    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(SILENCE))?;
+    socket.set_tcp_user_timeout(Some(SILENCE))
 }
 
 /// Connects to a peer on this machine.
 ///
 /// # Errors
 /// What the system says.
-pub async fn connect_near(addr: SocketAddr) -> io::Result<TcpStream> {
+pub async fn connect_local(addr: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(addr).await?;
-    set_near(&SockRef::from(&stream));
+    set_local(&SockRef::from(&stream));
     tune(&stream)?;
     Ok(stream)
 }
@@ -39,9 +39,9 @@ pub async fn connect_near(addr: SocketAddr) -> io::Result<TcpStream> {
 /// Has a socket, or those that it will accept, send to peers on this machine by a congestion
 /// control without a rate of its own. One that has, such as BBR, is for networks: here it costs a
 /// timer for every few segments of a large body.
-pub fn set_near(socket: &SockRef<'_>) {
+pub fn set_local(socket: &SockRef<'_>) {
     // A sandbox may know no such option, and loses nothing but speed.
-    let _ = socket.set_tcp_congestion(NEAR);
+    let _ = socket.set_tcp_congestion(LOCAL);
 }
 
 #[cfg(test)]
@@ -51,14 +51,14 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_is_near_is_not_sent_to_as_over_a_network() {
+    async fn what_is_on_this_machine_is_not_sent_to_as_over_a_network() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        set_near(&SockRef::from(&listener));
-        let near = connect_near(listener.local_addr().unwrap()).await.unwrap();
+        set_local(&SockRef::from(&listener));
+        let local = connect_local(listener.local_addr().unwrap()).await.unwrap();
         let (accepted, _) = listener.accept().await.unwrap();
-        for stream in [near, accepted] {
+        for stream in [local, accepted] {
             let control = SockRef::from(&stream).tcp_congestion().unwrap();
-            assert!(control.starts_with(NEAR));
+            assert!(control.starts_with(LOCAL));
         }
     }
 }

@@ -44,7 +44,11 @@ impl Accounts {
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
         ids.iter()
-            .map(|id| places.iter().find_map(|place| place.read(id.as_ref())))
+            // A group that was left behind in an old place stands still.
+            .map(|id| {
+                let told = places.iter().filter_map(|place| place.read(id.as_ref()));
+                told.max()
+            })
             .collect()
     }
 }

@@ -71,8 +71,8 @@ impl Docker {
         Self { count, ..self }
     }
 
-    /// Looks where a container has its CPU account; true if that is somewhere new.
-    async fn find_account(&self, id: &str) -> bool {
+    /// Learns where a container has its CPU account; true if that is somewhere new.
+    async fn learn_place(&self, id: &str) -> bool {
         let call = self
             .api
             .inspect_container(id, None::<InspectContainerOptions>);
@@ -317,11 +317,13 @@ impl Engine for Docker {
 
     async fn cpu_used(&self, ids: &[Arc<str>]) -> Vec<Option<Duration>> {
         let mut read = self.read_accounts(ids).await;
-        // One is asked for all: they are in one place, or none can be seen from here.
-        if let Some(unread) = read.iter().position(Option::is_none)
-            && self.find_account(&ids[unread]).await
-        {
-            read = self.read_accounts(ids).await;
+        // A few are inspected for all: mostly these share their place, or none can be seen from here.
+        let unread = ids.iter().zip(&read).filter(|(_, used)| used.is_none());
+        for (id, _) in unread.take(LOOKS) {
+            if self.learn_place(id).await {
+                read = self.read_accounts(ids).await;
+                break;
+            }
         }
         let told = ids.iter().zip(read).map(|(id, used)| async move {
             if used.is_some() {

@@ -68,7 +68,7 @@ pub enum Failure {
 impl Connection {
     /// Connects to an app.
     pub async fn open(addr: SocketAddr) -> Result<Self, ForwardError> {
-        let stream = match timeout(CONNECT, tcp::connect_near(addr)).await {
+        let stream = match timeout(CONNECT, tcp::connect_local(addr)).await {
             Ok(connected) => connected.map_err(ForwardError::Connect)?,
             Err(_) => return Err(ForwardError::ConnectTimeout),
         };

@@ -37,7 +37,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use self::{ahead::Ahead, gather::Gathered, witness::Witnessed};
 use crate::{
     metrics::{Meter, Metered},
-    tcp::{self, UNACKNOWLEDGED},
+    tcp::{self, SILENCE},
 };
 pub use bounds::Bounds;
 use bounds::Place;
@@ -116,8 +116,8 @@ impl Bound {
         socket.set_nonblocking(true)?;
         socket.bind(&addr.into())?;
         if addr.ip().is_loopback() {
-            // Its connections are as it is.
-            tcp::set_near(&SockRef::from(&socket));
+            // The connections that it accepts inherit this.
+            tcp::set_local(&SockRef::from(&socket));
         }
         socket.listen(4096)?;
         let socket = socket.into();
@@ -272,7 +272,7 @@ async fn http2<H: Handler>(
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buf_size(256 * 1024)
-        .keep_alive_interval(UNACKNOWLEDGED)
+        .keep_alive_interval(SILENCE)
         .keep_alive_timeout(HANDSHAKE)
         .enable_connect_protocol()
         .serve_connection(TokioIo::new(stream), answer);

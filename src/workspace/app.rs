@@ -153,8 +153,9 @@ impl Workspaces {
         let began = Instant::now();
         loop {
             let answers = tokio::select! {
-                answers = probe.answers() => answers,
+                biased;
                 () = live.closed.cancelled() => return Err(Cause::ContainerEnded),
+                answers = probe.answers() => answers,
             };
             if answers {
                 return Ok(());

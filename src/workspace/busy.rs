@@ -14,7 +14,7 @@ use super::{
     state::{Life, Workspace},
     upstream::Upstream,
 };
-use crate::names::AppName;
+use crate::{config, names::AppName};
 
 /// What was measured of a workspace, and what its apps said.
 #[derive(Debug, Default)]
@@ -98,19 +98,17 @@ impl Workspaces {
 
     /// Asks those apps of a workspace that can say it whether they compute.
     pub(super) async fn ask_apps(&self, workspace: &Workspace) {
-        let up: Vec<Arc<Upstream>> = {
+        let up: Vec<(Arc<Upstream>, &config::App, &config::BusyQuestion)> = {
             let state = workspace.read();
-            let apps = state.slots.iter().map(|slot| &slot.app);
-            apps.filter_map(|app| self.up(workspace, &state, app))
-                .collect()
+            let able = self.0.apps.iter();
+            let able = able.filter_map(|(app, config)| Some((app, config, config.busy.as_ref()?)));
+            able.filter_map(|(app, config, question)| {
+                let upstream = self.running_app(workspace, &state, app)?;
+                Some((upstream, config, question))
+            })
+            .collect()
         };
-        for upstream in up {
-            let config = self.0.apps.get(&upstream.app);
-            let Some((config, question)) =
-                config.and_then(|config| Some((config, config.busy.as_ref()?)))
-            else {
-                continue;
-            };
+        for (upstream, config, question) in up {
             let probe = self.probe(&upstream, config);
             let busy = upstream.while_open(probe.says(question)).await;
             if busy {

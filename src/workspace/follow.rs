@@ -199,7 +199,8 @@ impl Workspaces {
         }
     }
 
-    /// If `upstream` answers, the workspace has it as `up`.
+    /// If `upstream` answers, the app runs. `up` is what its slot then holds: nothing yet, if nobody
+    /// has come to it.
     async fn look_for_app(
         &self,
         workspace: &Workspace,
@@ -224,7 +225,7 @@ impl Workspaces {
         }
     }
 
-    /// Someone could not reach an app: it is let through to nobody until it answered again.
+    /// Someone could not reach an app: nobody is let through to it until it has answered again.
     pub fn suspect(&self, upstream: &Arc<Upstream>) {
         let Some(workspace) = self.known(&upstream.user) else {
             return;

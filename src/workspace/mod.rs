@@ -146,7 +146,7 @@ impl Workspaces {
         let workspace = self.known(user)?;
         // Under this lock the reaper decides, so what is found here isn't about to be stopped.
         let state = workspace.read();
-        let upstream = self.up(&workspace, &state, app)?;
+        let upstream = self.running_app(&workspace, &state, app)?;
         workspace.clocks.came(visit);
         Some(upstream)
     }
@@ -193,7 +193,12 @@ impl Workspaces {
     }
 
     /// An app that runs in a workspace.
-    fn up(&self, workspace: &Workspace, state: &State, app: &AppName) -> Option<Arc<Upstream>> {
+    fn running_app(
+        &self,
+        workspace: &Workspace,
+        state: &State,
+        app: &AppName,
+    ) -> Option<Arc<Upstream>> {
         let Life::Running(live) = &state.life else {
             return None;
         };

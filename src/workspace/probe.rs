@@ -1,19 +1,16 @@
 //! What an app answers: one GET of its ready path, as often as it takes, or of the path by which
 //! it says that it computes.
 
-use std::{net::SocketAddr, pin::pin, str, time::Duration};
+use std::{io, net::SocketAddr, pin::pin, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, header};
 use http_body_util::{BodyExt as _, Empty, Limited};
+use httparse::Status;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::{
-    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
-    net::TcpStream,
-    time::timeout,
-};
+use tokio::{io::AsyncWriteExt as _, net::TcpStream, time::timeout};
 
 use crate::config::{App, BusyQuestion};
 
@@ -21,9 +18,10 @@ use crate::config::{App, BusyQuestion};
 const LONGEST: Duration = Duration::from_secs(5);
 /// Most of an answer that is read: a list of a thousand kernels.
 const LARGEST: usize = 1 << 20;
-/// Most bytes of interim answers and a status line, and how many of them are read at once.
-const HEADS: u64 = 16 * 1024;
-const LINE: usize = 128;
+/// Most bytes read before the status is known, most fields in a head, and how much is read at once.
+const HEADS: usize = 16 * 1024;
+const MOST_FIELDS: usize = 100;
+const PIECE: usize = 8 * 1024;
 
 /// Where and how an app is asked.
 #[derive(Clone, Debug)]
@@ -76,26 +74,33 @@ impl Probe {
         status.is_some_and(|status| status < 400)
     }
 
-    /// What it answers, read by hand up to the status line: an HTTP client has 25 KiB for each
-    /// request, and after our start every app of every workspace is asked at once.
+    /// What it answers, read up to the status: an HTTP client has 25 KiB for each request, and
+    /// after our start every app of every workspace is asked at once.
     async fn status(&self) -> Option<u16> {
+        // Made first, since that checks what is written.
         let request = self.request(&self.path)?;
-        let mut head = format!("GET {} HTTP/1.1\r\n", request.uri()).into_bytes();
+        let mut asked = format!("GET {} HTTP/1.1\r\n", request.uri()).into_bytes();
         for (name, value) in request.headers() {
-            head.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+            asked.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
         }
-        head.extend(b"\r\n");
+        asked.extend(b"\r\n");
         let mut stream = TcpStream::connect(self.addr).await.ok()?;
-        stream.write_all(&head).await.ok()?;
-        let mut lines = BufReader::with_capacity(LINE, stream.take(HEADS)).split(b'\n');
-        loop {
-            let status = status(&lines.next_segment().await.ok()??)?;
-            if status >= 200 {
+        stream.write_all(&asked).await.ok()?;
+        let mut answer = Vec::new();
+        while answer.len() < HEADS {
+            stream.readable().await.ok()?;
+            // Not before, and most answers whole: what is left unread, an app sees as an error.
+            answer.reserve(PIECE);
+            match stream.try_read_buf(&mut answer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                Err(_) | Ok(0) => return None,
+                Ok(_) => {}
+            }
+            if let Some(status) = status(&answer).ok()? {
                 return Some(status);
             }
-            // Interim answers come before the one asked for (RFC 9110 15.2).
-            while !lines.next_segment().await.ok()??.trim_ascii().is_empty() {}
         }
+        None
     }
 
     /// Whether it says now that it computes. One that doesn't answer says nothing.
@@ -134,13 +139,19 @@ impl Probe {
     }
 }
 
-/// The status in a status line (RFC 9112 4).
-fn status(line: &[u8]) -> Option<u16> {
-    let line = str::from_utf8(line.get(.."HTTP/1.1 200".len())?).ok()?;
-    let (version, status) = line.split_once(' ')?;
-    version
-        .starts_with("HTTP/1.")
-        .then(|| status.parse().ok())?
+/// The status of an answer that began so, if that was said yet. Interim answers come before the
+/// one asked for (RFC 9110 15.2).
+fn status(mut answer: &[u8]) -> Result<Option<u16>, httparse::Error> {
+    loop {
+        let mut fields = [httparse::EMPTY_HEADER; MOST_FIELDS];
+        let mut head = httparse::Response::new(&mut fields);
+        let read = head.parse(answer)?;
+        match (head.code, read) {
+            (Some(status @ (101 | 200..)), _) => return Ok(Some(status)),
+            (_, Status::Complete(end)) => answer = &answer[end..],
+            (_, Status::Partial) => return Ok(None),
+        }
+    }
 }
 
 /// Whether a field of this name says `value` anywhere in `json`.
@@ -157,7 +168,7 @@ fn holds(json: &Value, field: &str, value: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use tokio::net::TcpListener;
+    use tokio::{io::AsyncReadExt as _, net::TcpListener};
 
     use super::*;
 

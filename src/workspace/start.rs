@@ -41,7 +41,7 @@ impl Attempt {
         app: &AppName,
     ) -> Result<Self, watch::Receiver<Phase>> {
         let mut state = workspace.write();
-        if let Some(upstream) = workspaces.up(workspace, &state, app) {
+        if let Some(upstream) = workspaces.running_app(workspace, &state, app) {
             return Err(watch::Sender::new(Phase::Ready(upstream)).subscribe());
         }
         let slot = state.slot_mut(app);

@@ -104,7 +104,8 @@ impl Live {
 #[derive(Debug)]
 pub struct Slot {
     pub app: AppName,
-    /// The running app, if there is one: made once somebody comes to it.
+    /// There while the app runs. What requests need of it is made for the first one: after our
+    /// start, most apps get none.
     pub upstream: Option<OnceLock<Arc<Upstream>>>,
     /// The engine's name of its command, if we ran it.
     pub exec: Option<String>,
@@ -243,7 +244,8 @@ impl State {
         self.slots.iter().find(|slot| slot.app == *app)
     }
 
-    /// The place of an app.
+    /// The place of an app, made if there is none: in order of names, as they are shown, and with no
+    /// room to spare, since few get a third.
     pub fn slot_mut(&mut self, app: &AppName) -> &mut Slot {
         let at = self.slots.partition_point(|slot| slot.app < *app);
         if self.slots.get(at).is_none_or(|slot| slot.app != *app) {

@@ -351,7 +351,7 @@ fn put_up(workspaces: &Workspaces, user: &Username) -> Option<Arc<Upstream>> {
     }
     let slot = state.slot_mut(&app());
     slot.upstream.get_or_insert_default();
-    workspaces.up(&workspace, &state, &app())
+    workspaces.running_app(&workspace, &state, &app())
 }
 
 /// Runs a story in a paused clock, which goes on whenever nobody has anything to do.
