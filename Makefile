@@ -2,7 +2,7 @@
 # Where Debian has servers, which not every user has in the path.
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help demo test lint bench image
+.PHONY: help demo test lint bench profile image
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -23,6 +23,11 @@ bench: ## CPU, memory and time beside nginx, haproxy and others; writes docs/ben
 	@tests/setup.sh engine image peers
 	cargo build --release --locked
 	@python3 -B benches/run.py $(BENCH)
+
+profile: ## counts anew what release code is compiled for: benches/release.profdata
+	@tests/setup.sh peers profile
+	@python3 -B benches/profile.py
+	cargo clean --release
 
 image: ## the full workspace image: R, the Python libraries, compilers
 	workspace-image/build.sh

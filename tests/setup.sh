@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # setup.sh PART...: installs and starts what the demo and the tests need and this machine has
 # not. Says what it does, asks nothing, and has nothing to do the second time.
-# Parts: engine, image, django, browser, nginx, prometheus, ssh, deny, peers.
+# Parts: engine, image, django, browser, nginx, prometheus, ssh, deny, peers, profile.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # Where Debian has servers, which not every user has in the path.
@@ -173,10 +173,17 @@ peers() {
     fi
 }
 
+# What reads the counts of a proxy that was compiled to count: of the LLVM that rustc has.
+profile() {
+    local version
+    version=$(rustc -vV | sed -n 's/^LLVM version: \([0-9]*\).*/\1/p')
+    packages "llvm-profdata-$version:llvm-$version"
+}
+
 mkdir -p target
 for part in "$@"; do
     case $part in
-        engine | image | django | browser | nginx | prometheus | ssh | deny | peers) "$part" ;;
+        engine | image | django | browser | nginx | prometheus | ssh | deny | peers | profile) "$part" ;;
         *) die "there is no part $part" ;;
     esac
 done
