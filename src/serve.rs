@@ -20,7 +20,7 @@ use crate::{
     doctor::Doctor,
     engine::{Docker, EngineError},
     front::{Front, Shared},
-    listener::{self, Bound, Bounds, Door, Service, TlsError},
+    listener::{self, Bound, Bounds, Door, Drain, Service, TlsError},
     log::{self, LogError},
     metrics::Metrics,
     reaper,
@@ -304,7 +304,7 @@ fn serve(
             meter,
             tls,
             bounds,
-            stop: stop.clone(),
+            drain: Drain::default(),
             connections: connections.clone(),
         });
         for bound in listeners {
@@ -316,6 +316,7 @@ fn serve(
             });
         }
         stop.cancelled().await;
+        service.drain.begin();
         connections.close();
         if timeout(GRACE, connections.wait()).await.is_err() {
             tracing::info!(

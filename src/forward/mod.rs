@@ -13,6 +13,7 @@ mod error;
 mod fields;
 mod frames;
 mod location;
+mod moment;
 mod pool;
 mod request;
 mod response;
@@ -21,7 +22,7 @@ mod tunnel;
 mod upload;
 mod websocket;
 
-use std::{net::SocketAddr, rc::Rc};
+use std::{net::SocketAddr, pin::pin, rc::Rc};
 
 use http::{Method, Response, StatusCode, Version, header, request::Parts};
 use hyper::body::{Body as _, Incoming};
@@ -91,10 +92,15 @@ impl Pool {
         to: &Destination<'_>,
         guard: impl Guard,
     ) -> Result<Response<Body>, ForwardError> {
+        let mut exchange = pin!(self.exchange(head, body, to, guard));
+        // To wait for a token takes locks. Most answers come before one of them could matter.
+        if let Some(answered) = self.moments().within(exchange.as_mut()).await {
+            return answered;
+        }
         // Cancel-safe: a connection whose answer was not waited for is not used again.
         tokio::select! {
             biased;
-            answered = self.exchange(head, body, to, guard) => answered,
+            answered = exchange => answered,
             () = to.closed.cancelled() => Err(ForwardError::Closed),
             () = to.ended.cancelled() => Err(ForwardError::Ended),
         }

@@ -8,14 +8,17 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::connection::Connection;
+use super::{connection::Connection, moment::Moments};
 
 /// How long a connection is kept idle: less than the 5 s after which Node.js closes one
 /// (Node.js documentation, `server.keepAliveTimeout`), so that we are the first.
 const IDLE: Duration = Duration::from_secs(4);
+/// How often idle connections are looked through. Time is counted in these rounds, since a request
+/// that asks for it twice costs more than what it is asked for.
+const ROUND: Duration = Duration::from_secs(1);
 /// Most idle connections to one app: a page's worth.
 const IDLE_PER_APP: usize = 32;
 
@@ -26,24 +29,30 @@ pub struct Pool(Rc<Idle>);
 #[derive(Default)]
 struct Idle {
     by_app: RefCell<BTreeMap<u64, Kept>>,
+    /// How many rounds there were.
+    round: Cell<u64>,
     /// Whether a task looks after them.
     tended: Cell<bool>,
+    /// Requests that wait for an answer.
+    moments: Moments,
 }
 
 struct Kept {
     /// Cancelled when the app is no more.
     closed: CancellationToken,
-    /// Since when each has been idle, the longest first.
-    connections: Vec<(Instant, Connection)>,
+    /// Since which round each has been idle, the longest first.
+    connections: Vec<(u64, Connection)>,
 }
 
 impl Kept {
     /// Forgets what is too old, or leads to an app that is no more; whether any is left.
-    fn tend(&mut self, now: Instant) -> bool {
+    fn tend(&mut self, round: u64) -> bool {
         if self.closed.is_cancelled() {
             self.connections.clear();
         }
-        self.connections.retain(|(since, _)| now - *since < IDLE);
+        // It may have come just before the first of them.
+        let most = IDLE.as_secs() / ROUND.as_secs();
+        self.connections.retain(|(since, _)| round - since < most);
         !self.connections.is_empty()
     }
 }
@@ -54,17 +63,21 @@ impl Pool {
         Self::default()
     }
 
+    /// Where requests of this thread wait for a first moment.
+    pub(super) fn moments(&self) -> &Moments {
+        &self.0.moments
+    }
+
     /// The connection to the app `id` that was used last and still is one.
     pub(super) fn take(&self, id: u64) -> Option<Connection> {
         let mut idle = self.0.by_app.borrow_mut();
         let kept = idle.get_mut(&id)?;
-        let now = Instant::now();
-        while let Some((since, connection)) = kept.connections.pop() {
-            if now - since < IDLE && connection.is_idle() {
+        loop {
+            let (_, connection) = kept.connections.pop()?;
+            if connection.is_idle() {
                 return Some(connection);
             }
         }
-        None
     }
 
     /// Keeps a connection whose answer has ended, to the app `id` that ends with `closed`.
@@ -75,7 +88,7 @@ impl Pool {
             connections: Vec::new(),
         });
         if kept.connections.len() < IDLE_PER_APP {
-            kept.connections.push((Instant::now(), connection));
+            kept.connections.push((self.0.round.get(), connection));
         }
         if !self.0.tended.replace(true) {
             tokio::task::spawn_local(self.clone().tend());
@@ -85,10 +98,11 @@ impl Pool {
     /// Closes what was idle for too long, for as long as there is anything.
     async fn tend(self) {
         loop {
-            sleep(IDLE / 4).await;
-            let now = Instant::now();
+            sleep(ROUND).await;
+            let round = self.0.round.get() + 1;
+            self.0.round.set(round);
             let mut idle = self.0.by_app.borrow_mut();
-            idle.retain(|_, kept| kept.tend(now));
+            idle.retain(|_, kept| kept.tend(round));
             if idle.is_empty() {
                 self.0.tended.set(false);
                 return;

@@ -236,7 +236,9 @@ fn write_fields(headers: &HeaderMap, to: &ForRequest<'_>, out: &mut Vec<u8>) {
         let mut set = to.set_headers.iter();
         set.any(|(ours, _)| fields::same_dashed(ours.as_str(), name))
     };
+    let mut trails = false;
     for (name, value) in headers {
+        trails |= *name == header::TRAILER;
         let own = *name == header::HOST
             || *name == header::COOKIE
             || *name == header::CONTENT_LENGTH
@@ -255,7 +257,7 @@ fn write_fields(headers: &HeaderMap, to: &ForRequest<'_>, out: &mut Vec<u8>) {
         }
         line(out, name, value.as_bytes());
     }
-    if headers.contains_key(header::TRAILER) {
+    if trails {
         // What we set in front is not said again behind.
         let announced = fields::announced(headers, |name| !ours(name));
         if !announced.is_empty() {

@@ -162,13 +162,13 @@ pub fn is_cross_site(head: &Parts, ours: &str, trusted: &[String], bearer: bool)
     let known = |origin: &http::HeaderValue| {
         origin == ours || trusted.iter().any(|trusted| origin == trusted.as_str())
     };
-    let websocket = is_websocket(&head.headers, &head.extensions);
+    let websocket = || is_websocket(&head.headers, &head.extensions);
     let safe = matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS);
     match origin {
         Some(origin) if known(origin) => return false,
         // A page that hides its origin may still be left by a plain link.
-        Some(_) if !safe || websocket || !is_navigation(head) => return true,
-        None if (!safe || websocket) && !bearer => return true,
+        Some(_) if !safe || websocket() || !is_navigation(head) => return true,
+        None if !bearer && (!safe || websocket()) => return true,
         _ => {}
     }
     let site = head.headers.get(&SEC_FETCH_SITE);

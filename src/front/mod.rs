@@ -89,6 +89,8 @@ struct Asker<'a> {
     peer: IpAddr,
     /// What the connection's last request was let in by.
     last: &'a Last,
+    /// When the request's head was there.
+    began: Instant,
 }
 
 impl Asker<'_> {
@@ -123,6 +125,7 @@ impl Handler for Front {
                 client: head::client(&head.headers, peer.addr, trusted),
                 peer: peer.addr.ip(),
                 last,
+                began,
                 head: &head,
             };
             let app = self.meter.app(head.uri.path());

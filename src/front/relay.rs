@@ -44,7 +44,11 @@ impl Front {
             app: Some(app.clone()),
             client: Some(asker.client),
         };
-        Visit { by, input }
+        Visit {
+            by,
+            input,
+            at: asker.began,
+        }
     }
 
     /// The running app. Only a navigation starts one; whatever else asks costs nothing.

@@ -59,6 +59,7 @@ async fn page(
             },
         ),
         input: navigation,
+        at: asker.began,
     };
     if shared.workspaces.inside(&target.user, &visit).is_none() {
         if !navigation {
@@ -101,6 +102,7 @@ fn open(
     let visit = Visit {
         by: mover(asker, target, Kind::Socket),
         input: false,
+        at: asker.began,
     };
     let inside = shared.workspaces.inside(&target.user, &visit);
     let inside = inside.ok_or(Refusal::NotRunning)?;

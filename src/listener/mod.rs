@@ -5,6 +5,7 @@
 
 mod ahead;
 mod bounds;
+mod drain;
 mod gather;
 mod through;
 mod tls;
@@ -12,6 +13,7 @@ mod witness;
 
 use std::{
     convert::Infallible,
+    future::poll_fn,
     io,
     net::{IpAddr, SocketAddr},
     pin::pin,
@@ -32,7 +34,7 @@ use tokio::{
     time::timeout,
 };
 use tokio_rustls::{TlsAcceptor, rustls::ServerConnection};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::task::TaskTracker;
 
 use self::{ahead::Ahead, gather::Gathered, witness::Witnessed};
 use crate::{
@@ -41,6 +43,7 @@ use crate::{
 };
 pub use bounds::Bounds;
 use bounds::Place;
+pub use drain::Drain;
 pub use tls::{TlsError, server_config};
 
 /// Longest a TLS handshake may take.
@@ -152,8 +155,8 @@ pub struct Service<H> {
     pub meter: Arc<Meter>,
     /// How many connections there may be, over all threads.
     pub bounds: Arc<Bounds>,
-    /// Cancelled when we should stop.
-    pub stop: CancellationToken,
+    /// Begins when we should stop.
+    pub drain: Drain,
     /// The connections of this thread.
     pub connections: TaskTracker,
 }
@@ -169,7 +172,7 @@ pub async fn accept<H: Handler>(bound: Bound, service: Rc<Service<H>>) -> io::Re
         // Both branches are cancel-safe: `accept` loses no connection when dropped.
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = service.stop.cancelled() => return Ok(()),
+            () = service.drain.begun() => return Ok(()),
         };
         let (stream, addr) = match accepted {
             Ok(accepted) => accepted,
@@ -243,11 +246,14 @@ async fn http1<H: Handler>(
         .serve_connection(TokioIo::new(stream), answer)
         .with_upgrades();
     let mut connection = pin!(connection);
-    tokio::select! {
-        ended = connection.as_mut() => return Ok(ended?),
-        () = service.stop.cancelled() => connection.as_mut().graceful_shutdown(),
-    }
-    Ok(connection.await?)
+    let mut drain = service.drain.watch();
+    poll_fn(|cx| {
+        if drain.begins(cx) {
+            connection.as_mut().graceful_shutdown();
+        }
+        connection.as_mut().poll(cx).map_err(Into::into)
+    })
+    .await
 }
 
 async fn http2<H: Handler>(
@@ -277,11 +283,9 @@ async fn http2<H: Handler>(
         .enable_connect_protocol()
         .serve_connection(TokioIo::new(stream), answer);
     let mut connection = pin!(connection);
-    let mut stopped = pin!(service.stop.cancelled());
-    let mut stopping = false;
-    std::future::poll_fn(move |cx| {
-        if !stopping && stopped.as_mut().poll(cx).is_ready() {
-            stopping = true;
+    let mut drain = service.drain.watch();
+    poll_fn(move |cx| {
+        if drain.begins(cx) {
             connection.as_mut().graceful_shutdown();
         }
         let ended = connection.as_mut().poll(cx);

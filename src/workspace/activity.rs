@@ -8,6 +8,8 @@ use std::{
     },
 };
 
+use tokio::time::Instant;
+
 use super::{
     clocks::{Clocks, Kind, Mover},
     rounds::Rounds,
@@ -20,6 +22,8 @@ pub struct Visit {
     pub by: Mover,
     /// Whether a person does something by it, for as long as it lasts.
     pub input: bool,
+    /// When they came.
+    pub at: Instant,
 }
 
 /// Something open in a workspace, until it is dropped.
@@ -31,7 +35,7 @@ pub struct Activity {
 
 impl Activity {
     pub(super) fn begin(clocks: &Arc<Clocks>, visit: Visit) -> Self {
-        let now = clocks.now();
+        let now = clocks.at(visit.at);
         clocks.connected.opened(now, &visit.by);
         if visit.input {
             clocks.input.opened(now, &visit.by);
@@ -62,7 +66,14 @@ impl OpenChannel {
         };
         clocks.ssh_opened();
         Self {
-            activity: Activity::begin(clocks, Visit { by, input: false }),
+            activity: Activity::begin(
+                clocks,
+                Visit {
+                    by,
+                    input: false,
+                    at: Instant::now(),
+                },
+            ),
             rounds: Mutex::new(Rounds::new(clocks.now(), 0)),
         }
     }
@@ -186,7 +197,11 @@ mod tests {
             kind,
             ..Mover::default()
         };
-        Visit { by, input }
+        Visit {
+            by,
+            input,
+            at: Instant::now(),
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -176,7 +176,12 @@ impl Default for Clocks {
 impl Clocks {
     /// Milliseconds since the clocks were made.
     pub fn now(&self) -> u64 {
-        millis(self.zero.elapsed())
+        self.at(Instant::now())
+    }
+
+    /// The same of another moment.
+    pub fn at(&self, when: Instant) -> u64 {
+        millis(when.saturating_duration_since(self.zero))
     }
 
     /// The container runs from now on, as far as we know: nothing in it is older.
@@ -191,7 +196,7 @@ impl Clocks {
 
     /// Somebody comes; what they open is counted by an [`super::Activity`].
     pub fn came(&self, visit: &Visit) {
-        let now = self.now();
+        let now = self.at(visit.at);
         self.connected.moved(now, &visit.by);
         if visit.input {
             self.input.moved(now, &visit.by);

@@ -202,7 +202,11 @@ impl House {
             kind,
             ..Mover::default()
         };
-        let visit = Visit { by, input };
+        let visit = Visit {
+            by,
+            input,
+            at: Instant::now(),
+        };
         let app = app();
         let Some(upstream) = self.workspaces.upstream(&username(user), &app, &visit) else {
             return;

@@ -82,7 +82,11 @@ async fn play(name: &str, config: &Config) -> Seen {
             kind,
             ..Mover::default()
         };
-        Visit { by, input }
+        Visit {
+            by,
+            input,
+            at: Instant::now(),
+        }
     };
     let mut sockets = HashMap::<&str, OpenSocket>::new();
     let mut load = Load::default();
