@@ -26,7 +26,7 @@ bench: ## CPU, memory and time beside nginx, haproxy and others; writes docs/ben
 
 profile: ## counts anew what release code is compiled for: benches/release.profdata
 	@tests/setup.sh peers profile
-	@python3 -B benches/profile.py
+	@python3 -B benches/count.py
 	cargo clean --release
 
 image: ## the full workspace image: R, the Python libraries, compilers

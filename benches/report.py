@@ -98,6 +98,7 @@ to machine; the ratios are of the same rounds of one run.
 - Date: {date}
 - Machine: {machine}
 - Vestibule: {vestibule}
+- Its profile (benches/README.md): {profile}
 - Peers: {peers}
 - Rounds: {rounds}. Each figure is the median, with the least and the most of all rounds.
 - `*`: {most_sockets:,} sockets, with {files:,} files allowed to a process.

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 
+import count
 import kernel
 import report
 from measure import ROWS, Run
@@ -84,6 +85,7 @@ def about(stage, options):
             for name, how in VERSIONS.items()
             if name in options.peers or name not in PEERS
         },
+        "profile": count.state(),
         "rounds": options.rounds,
         "files": stage.files,
         "most_sockets": stage.most_sockets,

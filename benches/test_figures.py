@@ -73,6 +73,7 @@ class Report(unittest.TestCase):
             "machine": "m",
             "vestibule": "v",
             "versions": {"nginx": "1"},
+            "profile": "p",
             "rounds": 1,
             "files": 20_000,
             "most_sockets": 9_500,

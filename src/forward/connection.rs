@@ -24,7 +24,7 @@ use tokio::{
     },
     time::timeout,
 };
-use tokio_util::io::poll_read_buf;
+use tokio_util::{io::poll_read_buf, sync::CancellationToken};
 
 use super::{
     AnswerError, ForwardError,
@@ -66,12 +66,19 @@ pub enum Failure {
 }
 
 impl Connection {
-    /// Connects to an app.
-    pub async fn open(addr: SocketAddr) -> Result<Self, ForwardError> {
+    /// Connects to an app that is there until `closed`.
+    ///
+    /// # Errors
+    /// [`ForwardError`] if it can't be reached or is no more.
+    pub async fn open(addr: SocketAddr, closed: &CancellationToken) -> Result<Self, ForwardError> {
         let stream = match timeout(CONNECT, tcp::connect_local(addr)).await {
             Ok(connected) => connected.map_err(ForwardError::Connect)?,
             Err(_) => return Err(ForwardError::ConnectTimeout),
         };
+        if closed.is_cancelled() {
+            // Its address may be another's by now, who must not be sent its secret.
+            return Err(ForwardError::Closed);
+        }
         let (read, write) = stream.into_split();
         Ok(Self {
             read,
@@ -253,7 +260,8 @@ mod tests {
             (HEAD_ALONE.to_owned(), 0),
         ] {
             let app = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let mut connection = Connection::open(app.local_addr().unwrap()).await.unwrap();
+            let (addr, closed) = (app.local_addr().unwrap(), CancellationToken::new());
+            let mut connection = Connection::open(addr, &closed).await.unwrap();
             let (mut app, _) = app.accept().await.unwrap();
             connection.head = b"GET / HTTP/1.1\r\n\r\n".to_vec();
             let answer = async {
@@ -269,5 +277,14 @@ mod tests {
             connection.gather(&head.length).await;
             assert_eq!(connection.buffer.len(), there);
         }
+    }
+
+    #[tokio::test]
+    async fn nobody_is_spoken_to_in_place_of_an_app_that_is_no_more() {
+        let other = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let closed = CancellationToken::new();
+        closed.cancel();
+        let opened = Connection::open(other.local_addr().unwrap(), &closed).await;
+        assert!(matches!(opened, Err(ForwardError::Closed)));
     }
 }

@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn trailer_trails_only_what_may_trail() {
+    fn trailer_announces_only_what_may_trail() {
         for (announced, left) in [
             (
                 &["X-Sum, Content-Digest"][..],

@@ -95,7 +95,13 @@ impl Pool {
         let mut exchange = pin!(self.exchange(head, body, to, guard));
         // To wait for a token takes locks. Most answers come before one of them could matter.
         if let Some(answered) = self.moments().within(exchange.as_mut()).await {
-            return answered;
+            // What went wrong may have done so for just that reason.
+            let gone = answered.is_err() && to.closed.is_cancelled();
+            return if gone {
+                Err(ForwardError::Closed)
+            } else {
+                answered
+            };
         }
         // Cancel-safe: a connection whose answer was not waited for is not used again.
         tokio::select! {
@@ -207,7 +213,7 @@ impl Pool {
                 Err(Failure::Final(error)) => return Err(error),
             }
         }
-        let mut connection = Connection::open(to.addr).await?;
+        let mut connection = Connection::open(to.addr, to.closed).await?;
         connection.head = head;
         match connection.exchange(upload, bodiless).await {
             Ok(answer) => Ok((connection, answer)),

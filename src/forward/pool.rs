@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{connection::Connection, moment::Moments};
@@ -98,8 +98,10 @@ impl Pool {
     /// Closes what was idle for too long, for as long as there is anything.
     async fn tend(self) {
         loop {
+            let began = Instant::now();
             sleep(ROUND).await;
-            let round = self.0.round.get() + 1;
+            // More than one have passed if this thread was held up.
+            let round = self.0.round.get() + began.elapsed().as_secs().max(1);
             self.0.round.set(round);
             let mut idle = self.0.by_app.borrow_mut();
             idle.retain(|_, kept| kept.tend(round));

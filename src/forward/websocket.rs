@@ -52,7 +52,7 @@ pub async fn open(
     let ask = Ask::WebSocket {
         key: over_h2.then_some(key.as_str()),
     };
-    let mut connection = Connection::open(to.addr).await?;
+    let mut connection = Connection::open(to.addr, to.closed).await?;
     request::write(&asked, &to.request, ask, &mut connection.head)?;
     let answered = connection.exchange(&mut None, false).await;
     let Head {
