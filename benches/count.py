@@ -45,6 +45,7 @@ def build(counts):
     """Compiles a proxy that counts what it does, into a file in `counts` when it ends."""
     print("==> compiling a proxy that counts (five minutes or more)", flush=True)
     env = dict(os.environ, VESTIBULE_COUNT_INTO=str(counts), CARGO_TARGET_DIR=str(TARGET))
+    # It would take the place of ours.
     env.pop("RUSTC_WRAPPER", None)
     subprocess.run(["cargo", "build", "--release", "--locked"], env=env, cwd=ROOT, check=True)
     return TARGET / "release/vestibule"
@@ -80,10 +81,9 @@ def merge(counts):
 
 def main():
     counts = TARGET / "counts"
-    shutil.rmtree(counts, ignore_errors=True)
     try:
         binary = build(counts)
-        # What build scripts may have counted is none of ours.
+        # Those of an earlier run.
         shutil.rmtree(counts, ignore_errors=True)
         work(binary)
         merge(counts)

@@ -89,8 +89,8 @@ struct Asker<'a> {
     peer: IpAddr,
     /// What the connection's last request was let in by.
     last: &'a Last,
-    /// When the request's head was there.
-    began: Instant,
+    /// When they came: as the request's head was there, or after a wait before they were let in.
+    came: Cell<Instant>,
 }
 
 impl Asker<'_> {
@@ -125,7 +125,7 @@ impl Handler for Front {
                 client: head::client(&head.headers, peer.addr, trusted),
                 peer: peer.addr.ip(),
                 last,
-                began,
+                came: Cell::new(began),
                 head: &head,
             };
             let app = self.meter.app(head.uri.path());
@@ -310,6 +310,7 @@ impl Front {
         if let Err(denied) = &found
             && sessions.learn_keys(denied).await
         {
+            asker.came.set(Instant::now());
             found = sessions.authenticate_next(&head.headers, asker.last);
         }
         let entry = match found {

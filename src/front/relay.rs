@@ -47,7 +47,7 @@ impl Front {
         Visit {
             by,
             input,
-            at: asker.began,
+            at: asker.came.get(),
         }
     }
 

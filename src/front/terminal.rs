@@ -59,7 +59,7 @@ async fn page(
             },
         ),
         input: navigation,
-        at: asker.began,
+        at: asker.came.get(),
     };
     if shared.workspaces.inside(&target.user, &visit).is_none() {
         if !navigation {
@@ -102,7 +102,7 @@ fn open(
     let visit = Visit {
         by: mover(asker, target, Kind::Socket),
         input: false,
-        at: asker.began,
+        at: asker.came.get(),
     };
     let inside = shared.workspaces.inside(&target.user, &visit);
     let inside = inside.ok_or(Refusal::NotRunning)?;
