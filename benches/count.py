@@ -27,7 +27,7 @@ TIMES = 2
 
 
 def about():
-    """The compiler and the sources of all crates but ours."""
+    """What the names of functions depend on: the compiler, and which crates there are."""
     rustc = subprocess.run(["rustc", "-vV"], capture_output=True, text=True, check=True).stdout
     files = (ROOT / name for name in ("Cargo.lock", "Cargo.toml"))
     sources = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
@@ -35,8 +35,8 @@ def about():
 
 
 def state():
-    """Whether release code has much of the profile."""
-    if not OF.exists() or OF.read_text() != about():
+    """Whether a release build of these sources, from nothing, makes use of the profile."""
+    if not (PROFILE.exists() and OF.exists()) or OF.read_text() != about():
         return "of another rustc, Cargo.lock or Cargo.toml; `make profile` makes a new one"
     return "of this rustc and these crates"
 

@@ -16,8 +16,8 @@ use super::{connection::Connection, moment::Moments};
 /// How long a connection is kept idle: less than the 5 s after which Node.js closes one
 /// (Node.js documentation, `server.keepAliveTimeout`), so that we are the first.
 const IDLE: Duration = Duration::from_secs(4);
-/// How often idle connections are looked through. Time is counted in these rounds, since a request
-/// that asks for it twice costs more than what it is asked for.
+/// How often idle connections are looked through. Their age is counted in these rounds: to read the
+/// clock whenever one is kept or taken costs more than an exact age is worth.
 const ROUND: Duration = Duration::from_secs(1);
 /// Most idle connections to one app: a page's worth.
 const IDLE_PER_APP: usize = 32;
@@ -50,7 +50,7 @@ impl Kept {
         if self.closed.is_cancelled() {
             self.connections.clear();
         }
-        // It may have come just before the first of them.
+        // Kept at any time of a round, it is up to a whole one younger than counted.
         let most = IDLE.as_secs() / ROUND.as_secs();
         self.connections.retain(|(since, _)| round - since < most);
         !self.connections.is_empty()
@@ -97,11 +97,11 @@ impl Pool {
 
     /// Closes what was idle for too long, for as long as there is anything.
     async fn tend(self) {
+        let (began, first) = (Instant::now(), self.0.round.get());
         loop {
-            let began = Instant::now();
             sleep(ROUND).await;
-            // More than one have passed if this thread was held up.
-            let round = self.0.round.get() + began.elapsed().as_secs().max(1);
+            // By the clock, which goes on while this thread is held up.
+            let round = first + began.elapsed().as_secs() / ROUND.as_secs();
             self.0.round.set(round);
             let mut idle = self.0.by_app.borrow_mut();
             idle.retain(|_, kept| kept.tend(round));

@@ -4,8 +4,8 @@ use std::{cell::Cell, pin::Pin, task::Context};
 
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
-/// Whether, and when, connections should end. They ask at each of their turns, so that it costs
-/// them no lock.
+/// Whether, and when, connections should end. They ask at each of their turns: that reads a flag,
+/// and takes no lock.
 #[derive(Default)]
 pub struct Drain {
     has_begun: Cell<bool>,
@@ -15,7 +15,7 @@ pub struct Drain {
 impl Drain {
     /// Tells all of the thread, now and from now on.
     pub fn begin(&self) {
-        // Before anybody is woken by the other.
+        // Before it wakes anybody, who then reads this.
         self.has_begun.set(true);
         self.told.cancel();
     }
@@ -45,8 +45,8 @@ pub(super) struct Watch<'a> {
 }
 
 impl Watch<'_> {
-    /// Whether it begins; said once. To be asked by one task alone, which is woken for it.
-    pub fn begins(&mut self, cx: &mut Context<'_>) -> bool {
+    /// Whether it has begun; said once. To be asked by one task alone, which is woken for it.
+    pub fn just_begun(&mut self, cx: &mut Context<'_>) -> bool {
         if self.waits && !self.drain.has_begun.get() {
             return false;
         }
@@ -54,11 +54,11 @@ impl Watch<'_> {
             return false;
         };
         self.waits = true;
-        let begins = told.as_mut().poll(cx).is_ready();
-        if begins {
+        let begun = told.as_mut().poll(cx).is_ready();
+        if begun {
             self.told = None;
         }
-        begins
+        begun
     }
 }
 
@@ -79,9 +79,9 @@ mod tests {
             tokio::task::spawn_local(async move {
                 let mut watch = drain.watch();
                 poll_fn(|cx| {
-                    if watch.begins(cx) {
+                    if watch.just_begun(cx) {
                         told.set(told.get() + 1);
-                        assert!(!watch.begins(cx));
+                        assert!(!watch.just_begun(cx));
                         return Poll::Ready(());
                     }
                     Poll::Pending

@@ -248,7 +248,7 @@ async fn http1<H: Handler>(
     let mut connection = pin!(connection);
     let mut drain = service.drain.watch();
     poll_fn(|cx| {
-        if drain.begins(cx) {
+        if drain.just_begun(cx) {
             connection.as_mut().graceful_shutdown();
         }
         connection.as_mut().poll(cx).map_err(Into::into)
@@ -285,7 +285,7 @@ async fn http2<H: Handler>(
     let mut connection = pin!(connection);
     let mut drain = service.drain.watch();
     poll_fn(move |cx| {
-        if drain.begins(cx) {
+        if drain.just_begun(cx) {
             connection.as_mut().graceful_shutdown();
         }
         let ended = connection.as_mut().poll(cx);
