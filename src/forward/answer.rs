@@ -3,6 +3,8 @@
 //! Imports `http` and `httparse`. Promise: an answer has one length that every reader agrees on,
 //! or it is none.
 
+use std::mem::MaybeUninit;
+
 use bytes::{Bytes, BytesMut};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version, header, response::Parts,
@@ -15,6 +17,8 @@ use super::{AnswerError, fields};
 const MOST_FIELDS: usize = 100;
 /// Most bytes in one.
 pub const MOST_BYTES: usize = 256 * 1024;
+/// The end of a head.
+const END: &[u8] = b"\r\n\r\n";
 
 /// How the end of an answer's body is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,11 +48,12 @@ pub struct Head {
 /// # Errors
 /// [`AnswerError::TooLarge`].
 pub fn take(buffer: &mut BytesMut, seen: &mut usize) -> Result<Option<Bytes>, AnswerError> {
-    let mut ends = memchr::memchr_iter(b'\n', &buffer[*seen..]).map(|end| *seen + end + 1);
-    match ends.find(|end| buffer[..*end].ends_with(b"\r\n\r\n")) {
+    // Its end may have come in two pieces.
+    let from = seen.saturating_sub(END.len() - 1);
+    match memchr::memmem::find(&buffer[from..], END) {
         Some(end) => {
             *seen = 0;
-            Ok(Some(buffer.split_to(end).freeze()))
+            Ok(Some(buffer.split_to(from + end + END.len()).freeze()))
         }
         None if buffer.len() > MOST_BYTES => Err(AnswerError::TooLarge),
         None => {
@@ -63,9 +68,10 @@ pub fn take(buffer: &mut BytesMut, seen: &mut usize) -> Result<Option<Bytes>, An
 /// # Errors
 /// [`AnswerError::NotHttp`].
 pub fn parse(bytes: &Bytes, bodiless: bool) -> Result<Head, AnswerError> {
-    let mut fields = [httparse::EMPTY_HEADER; MOST_FIELDS];
-    let mut parsed = httparse::Response::new(&mut fields);
-    let read = ParserConfig::default().parse_response(&mut parsed, bytes);
+    let mut fields = [const { MaybeUninit::uninit() }; MOST_FIELDS];
+    let mut parsed = httparse::Response::new(&mut []);
+    let read =
+        ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, bytes, &mut fields);
     if read != Ok(Status::Complete(bytes.len())) {
         return Err(AnswerError::NotHttp);
     }

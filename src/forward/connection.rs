@@ -29,6 +29,7 @@ use tokio_util::{io::poll_read_buf, sync::CancellationToken};
 use super::{
     AnswerError, ForwardError,
     answer::{self, Head, Length},
+    request::Draft,
     upload::{Upload, UploadError},
 };
 use crate::tcp;
@@ -51,8 +52,8 @@ pub struct Connection {
     write: Option<OwnedWriteHalf>,
     /// What was read and not taken yet.
     pub buffer: BytesMut,
-    /// The head that is sent, kept for its memory.
-    pub head: Vec<u8>,
+    /// The head that is sent.
+    pub draft: Draft,
 }
 
 /// An exchange went wrong.
@@ -84,7 +85,7 @@ impl Connection {
             read,
             write: Some(write),
             buffer: BytesMut::new(),
-            head: Vec::new(),
+            draft: Draft::default(),
         })
     }
 
@@ -96,7 +97,7 @@ impl Connection {
         quiet && self.buffer.is_empty() && self.write.is_some()
     }
 
-    /// Sends the head in `self.head` and what there is of the body, and waits for the answer's
+    /// Sends the head in `self.draft` and what there is of the body, and waits for the answer's
     /// head. What is left in `upload` then is still to be sent.
     ///
     /// # Errors
@@ -106,9 +107,9 @@ impl Connection {
         upload: &mut Option<Box<Upload>>,
         bodiless: bool,
     ) -> Result<Head, Failure> {
-        let head = std::mem::take(&mut self.head);
-        let sent = self.send(&head).await;
-        self.head = head;
+        let draft = std::mem::take(&mut self.draft);
+        let sent = self.send(&draft.text).await;
+        self.draft = draft;
         if sent.is_err() {
             return Err(Failure::Unsent);
         }
@@ -263,7 +264,7 @@ mod tests {
             let (addr, closed) = (app.local_addr().unwrap(), CancellationToken::new());
             let mut connection = Connection::open(addr, &closed).await.unwrap();
             let (mut app, _) = app.accept().await.unwrap();
-            connection.head = b"GET / HTTP/1.1\r\n\r\n".to_vec();
+            connection.draft.text = b"GET / HTTP/1.1\r\n\r\n".to_vec();
             let answer = async {
                 app.read_u8().await.unwrap();
                 app.write_all(text.as_bytes()).await.unwrap();

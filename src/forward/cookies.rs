@@ -59,8 +59,8 @@ pub fn write(
 ) -> Result<(), Unsayable> {
     let stays = |pair: &[u8]| {
         let name = name_of(pair);
-        !(is_reserved(name)
-            || own.iter().any(|ours| ours.as_bytes() == name)
+        !(own.iter().any(|ours| ours.as_bytes() == name)
+            || is_reserved(name)
             || set.iter().any(|(injected, _)| injected.as_bytes() == name))
     };
     let begun = out.len();

@@ -32,7 +32,7 @@ use self::{
     answer::Head,
     body::Home,
     connection::{Connection, Failure},
-    request::Ask,
+    request::{Ask, Draft},
     upload::Upload,
 };
 pub use self::{
@@ -123,14 +123,11 @@ impl Pool {
             // Boxed, as are bodies below: few requests are worth the room in each one's future.
             return Box::pin(websocket::open(asked, to, guard)).await;
         }
-        let mut head = Vec::new();
         let mut connection = self.take(to.id);
-        if let Some(connection) = &mut connection {
-            head = std::mem::take(&mut connection.head);
-            head.clear();
-        }
+        let draft = connection.as_mut().map(|pooled| &mut pooled.draft);
+        let mut draft = draft.map(std::mem::take).unwrap_or_default();
         let body = !incoming.is_end_stream();
-        let framing = request::write(asked, &to.request, Ask::Answer { body }, &mut head)?;
+        let framing = request::write(asked, &to.request, Ask::Answer { body }, &mut draft)?;
         let mut upload = body.then(|| {
             let asks = asked.headers.get(header::EXPECT);
             let asks =
@@ -146,7 +143,7 @@ impl Pool {
             ))
         });
         let (mut connection, answer) = self
-            .round_trip(connection, head, &mut upload, &asked.method, to)
+            .round_trip(connection, draft, &mut upload, &asked.method, to)
             .await?;
         let Head {
             mut parts,
@@ -193,7 +190,7 @@ impl Pool {
     async fn round_trip(
         &self,
         pooled: Option<Connection>,
-        mut head: Vec<u8>,
+        mut draft: Draft,
         upload: &mut Option<Box<Upload>>,
         method: &Method,
         to: &Destination<'_>,
@@ -204,17 +201,17 @@ impl Pool {
         // 9.2.2), and only once.
         let repeatable = upload.is_none() && is_safe(method);
         if let Some(mut connection) = pooled {
-            connection.head = head;
+            connection.draft = draft;
             match connection.exchange(upload, bodiless).await {
                 Ok(answer) => return Ok((connection, answer)),
-                Err(Failure::Unsent) => head = connection.head,
-                Err(Failure::Unanswered(_)) if repeatable => head = connection.head,
+                Err(Failure::Unsent) => draft = connection.draft,
+                Err(Failure::Unanswered(_)) if repeatable => draft = connection.draft,
                 Err(Failure::Unanswered(error)) => return Err(ForwardError::Broken(error)),
                 Err(Failure::Final(error)) => return Err(error),
             }
         }
         let mut connection = Connection::open(to.addr, to.closed).await?;
-        connection.head = head;
+        connection.draft = draft;
         match connection.exchange(upload, bodiless).await {
             Ok(answer) => Ok((connection, answer)),
             Err(Failure::Unsent) => Err(ForwardError::Broken(AnswerError::Ended)),

@@ -20,7 +20,7 @@ const IDLE: Duration = Duration::from_secs(4);
 /// clock whenever one is kept or taken costs more than an exact age is worth.
 const ROUND: Duration = Duration::from_secs(1);
 /// Most idle connections to one app: a page's worth.
-const IDLE_PER_APP: usize = 32;
+const IDLE_PER_APP: usize = 64;
 
 /// The idle connections of one thread; a clone is another handle of the same.
 #[derive(Clone, Default)]

@@ -67,13 +67,16 @@ pub enum HeadError {
 /// body is no handshake but a plain request: nothing may follow it to an upstream before 101.
 pub fn is_websocket(parts: &Parts) -> bool {
     let headers = &parts.headers;
-    let length = headers.get(header::CONTENT_LENGTH);
+    let empty = || {
+        let length = headers.get(header::CONTENT_LENGTH);
+        length.is_none_or(|length| length.as_bytes() == b"0")
+    };
     parts.method == Method::GET
         && parts.version == Version::HTTP_11
         && fields::lists(headers, &header::CONNECTION, "upgrade")
         && fields::lists(headers, &header::UPGRADE, "websocket")
         && !headers.contains_key(header::TRANSFER_ENCODING)
-        && length.is_none_or(|length| length.as_bytes() == b"0")
+        && empty()
 }
 
 /// Makes a cleaned head of an answer that of a WebSocket's handshake.
@@ -108,7 +111,18 @@ pub enum Framing {
     Chunked,
 }
 
-/// Writes to `out` the head that an HTTP/1.1 upstream sees, and says how the body must follow.
+/// A head as it is sent to an app. It stays with the connection, for the memory and for what is
+/// the same in each of the app's.
+#[derive(Default)]
+pub struct Draft {
+    /// The head.
+    pub text: Vec<u8>,
+    /// The lines that all of them have; none before the first is written.
+    standing: Vec<u8>,
+}
+
+/// Writes the head that an HTTP/1.1 upstream sees, and says how the body must follow. What was in
+/// `draft` before was another head for the same upstream, or nothing.
 /// An extended CONNECT (RFC 8441) has become a GET before. `Expect: 100-continue` passes.
 ///
 /// # Errors
@@ -117,23 +131,28 @@ pub fn write(
     parts: &Parts,
     to: &ForRequest<'_>,
     ask: Ask<'_>,
-    out: &mut Vec<u8>,
+    draft: &mut Draft,
 ) -> Result<Framing, HeadError> {
     if matches!(parts.method, Method::CONNECT | Method::TRACE) {
         return Err(HeadError::Method);
     }
-    let framing = framing(&parts.headers, &parts.method, ask)?;
+    if draft.standing.is_empty() {
+        draft.standing = standing(to)?;
+    }
+    debug_assert_eq!(standing(to).as_ref(), Ok(&draft.standing));
+    let out = &mut draft.text;
+    out.clear();
     out.extend_from_slice(parts.method.as_str().as_bytes());
     out.push(b' ');
     write_path(to, out)?;
     out.extend_from_slice(b" HTTP/1.1\r\n");
+    out.extend_from_slice(&draft.standing);
     write_client(to, out)?;
-    for (name, value) in to.set_headers {
-        line(out, name.as_str(), value.as_bytes());
-    }
-    write_fields(&parts.headers, to, out);
+    let said = write_fields(&parts.headers, to, out);
     cookies::write(&parts.headers, to.own_cookies, to.set_cookies, out)
         .map_err(|_| HeadError::Unsayable("cookie"))?;
+    let declared = said.length.then(|| declared(&parts.headers)).transpose()?;
+    let framing = framing(declared.flatten(), &parts.method, ask);
     match framing {
         Framing::Empty => {}
         Framing::Length(length) => {
@@ -154,7 +173,7 @@ pub fn write(
             }
         }
         Ask::Answer { .. } => {
-            if fields::lists(&parts.headers, &header::TE, "trailers") {
+            if said.te && fields::lists(&parts.headers, &header::TE, "trailers") {
                 // RFC 9110 10.1.4: who sends `TE` names it in `Connection`.
                 line(out, "te", b"trailers");
                 line(out, "connection", b"te");
@@ -192,9 +211,8 @@ fn write_path(to: &ForRequest<'_>, out: &mut Vec<u8>) -> Result<(), HeadError> {
     Ok(())
 }
 
-/// How the body follows: as the client framed it, or in chunks if only we know its end
-/// (HTTP/2 needs no length).
-fn framing(headers: &HeaderMap, method: &Method, ask: Ask<'_>) -> Result<Framing, HeadError> {
+/// What the client says of the body's length, in the one way that every reader agrees on.
+fn declared(headers: &HeaderMap) -> Result<Option<Framing>, HeadError> {
     let mut codings = headers.get_all(header::TRANSFER_ENCODING).into_iter();
     let mut lengths = headers.get_all(header::CONTENT_LENGTH).into_iter();
     if let Some(coding) = codings.next() {
@@ -202,43 +220,59 @@ fn framing(headers: &HeaderMap, method: &Method, ask: Ask<'_>) -> Result<Framing
             && codings.next().is_none()
             && lengths.next().is_none();
         return certain
-            .then_some(Framing::Chunked)
+            .then_some(Some(Framing::Chunked))
             .ok_or(HeadError::Framing);
     }
-    let length = match lengths.next() {
-        None => None,
-        Some(length) => {
-            let digits = length.to_str().unwrap_or_default();
-            let certain = digits.bytes().all(|byte| byte.is_ascii_digit())
-                && lengths.all(|other| other == length);
-            let number = digits.parse::<u64>().ok().filter(|_| certain);
-            Some(number.ok_or(HeadError::Framing)?)
-        }
+    let Some(length) = lengths.next() else {
+        return Ok(None);
     };
-    let Ask::Answer { body } = ask else {
-        return Ok(Framing::Empty);
-    };
+    let digits = length.to_str().unwrap_or_default();
+    let certain =
+        digits.bytes().all(|byte| byte.is_ascii_digit()) && lengths.all(|other| other == length);
+    let number = digits.parse().ok().filter(|_| certain);
+    number
+        .map(|number| Some(Framing::Length(number)))
+        .ok_or(HeadError::Framing)
+}
+
+/// How the body follows: as the client framed it, or in chunks if only we know its end
+/// (HTTP/2 needs no length).
+fn framing(declared: Option<Framing>, method: &Method, ask: Ask<'_>) -> Framing {
+    // RFC 9110 8.6: a method that has a use for content says that there is none.
     let may_follow = matches!(*method, Method::POST | Method::PUT | Method::PATCH);
-    Ok(match length {
-        Some(length) => Framing::Length(length),
-        None if body => Framing::Chunked,
-        // RFC 9110 8.6: a method that has a use for content says that there is none.
-        None if may_follow => Framing::Length(0),
-        None => Framing::Empty,
-    })
+    match (declared, ask) {
+        (Some(Framing::Chunked), _) | (None, Ask::Answer { body: true }) => Framing::Chunked,
+        (Some(framing), Ask::Answer { .. }) => framing,
+        (None, Ask::Answer { body: false }) if may_follow => Framing::Length(0),
+        (_, Ask::WebSocket { .. }) | (None, Ask::Answer { body: false }) => Framing::Empty,
+    }
+}
+
+/// What was said of the rest of a message: whoever finds it here need not search for it.
+struct Said {
+    /// A length, or a coding in its place.
+    length: bool,
+    /// What may follow the answer.
+    te: bool,
 }
 
 /// What the client says and may say: nothing of one connection alone, of where it comes from, or
 /// of what we set ourselves, in no spelling that an upstream could take for it.
-fn write_fields(headers: &HeaderMap, to: &ForRequest<'_>, out: &mut Vec<u8>) {
+fn write_fields(headers: &HeaderMap, to: &ForRequest<'_>, out: &mut Vec<u8>) -> Said {
     let named = fields::names_more(headers);
     let ours = |name: &str| {
         let mut set = to.set_headers.iter();
         set.any(|(ours, _)| fields::same_dashed(ours.as_str(), name))
     };
     let mut trails = false;
+    let mut said = Said {
+        length: false,
+        te: false,
+    };
     for (name, value) in headers {
         trails |= *name == header::TRAILER;
+        said.te |= *name == header::TE;
+        said.length |= *name == header::CONTENT_LENGTH || *name == header::TRANSFER_ENCODING;
         let own = *name == header::HOST
             || *name == header::COOKIE
             || *name == header::CONTENT_LENGTH
@@ -264,9 +298,42 @@ fn write_fields(headers: &HeaderMap, to: &ForRequest<'_>, out: &mut Vec<u8>) {
             line(out, "trailer", announced.as_bytes());
         }
     }
+    said
 }
 
-/// Says who the client is, and by which address it came.
+/// A line of ours, if what it says can stand in one (RFC 9110 5.5, less what is no use to us).
+fn say(out: &mut Vec<u8>, name: &'static str, text: &str) -> Result<(), HeadError> {
+    // Without an early end, so that many bytes are looked at at a time.
+    let bytes = text.bytes();
+    if !bytes.fold(true, |plain, byte| plain & (b' '..=b'~').contains(&byte)) {
+        return Err(HeadError::Unsayable(name));
+    }
+    line(out, name, text.as_bytes());
+    Ok(())
+}
+
+/// The lines that all requests to one app have: the address it is reached by, and what is set.
+fn standing(to: &ForRequest<'_>) -> Result<Vec<u8>, HeadError> {
+    let ClientInfo {
+        authority, https, ..
+    } = to.client;
+    let mut out = Vec::new();
+    say(&mut out, "host", authority)?;
+    say(&mut out, "x-forwarded-host", authority)?;
+    say(&mut out, "x-forwarded-port", port(authority, https))?;
+    say(&mut out, "x-forwarded-proto", scheme(https))?;
+    say(&mut out, "x-forwarded-prefix", to.prefix)?;
+    for (name, value) in to.set_headers {
+        line(&mut out, name.as_str(), value.as_bytes());
+    }
+    Ok(out)
+}
+
+fn scheme(https: bool) -> &'static str {
+    if https { "https" } else { "http" }
+}
+
+/// Says who the client is.
 fn write_client(to: &ForRequest<'_>, out: &mut Vec<u8>) -> Result<(), HeadError> {
     let ClientInfo {
         addr,
@@ -274,32 +341,16 @@ fn write_client(to: &ForRequest<'_>, out: &mut Vec<u8>) -> Result<(), HeadError>
         https,
         request_id,
     } = to.client;
-    let say = |out: &mut Vec<u8>, name: &'static str, text: &str| {
-        // RFC 9110 5.5, less what is no use to us. Without an early end, so that many bytes are
-        // looked at at a time.
-        let bytes = text.bytes();
-        if !bytes.fold(true, |plain, byte| plain & (b' '..=b'~').contains(&byte)) {
-            return Err(HeadError::Unsayable(name));
-        }
-        line(out, name, text.as_bytes());
-        Ok(())
-    };
     // One spelling for one client: an IPv4 address may have come by an IPv6 socket.
     let addr = addr.to_canonical();
-    let scheme = if https { "https" } else { "http" };
-    say(out, "host", authority)?;
-    say(out, "x-forwarded-host", authority)?;
-    say(out, "x-forwarded-port", port(authority, https))?;
-    say(out, "x-forwarded-proto", scheme)?;
-    say(out, "x-forwarded-prefix", to.prefix)?;
     say(out, "x-request-id", request_id)?;
-    // What these hold can't break a line: an address, and an authority that was just said.
+    // What these hold can't break a line: an address, and an authority that was said before.
     out.extend_from_slice(b"x-forwarded-for: ");
     let from = out.len();
     text::push_address(out, addr);
     let address = from..out.len();
     out.extend_from_slice(b"\r\nforwarded: for=");
-    write_forwarded(address, addr.is_ipv6(), authority, scheme, out);
+    write_forwarded(address, addr.is_ipv6(), authority, scheme(https), out);
     Ok(())
 }
 

@@ -53,7 +53,7 @@ pub async fn open(
         key: over_h2.then_some(key.as_str()),
     };
     let mut connection = Connection::open(to.addr, to.closed).await?;
-    request::write(&asked, &to.request, ask, &mut connection.head)?;
+    request::write(&asked, &to.request, ask, &mut connection.draft)?;
     let answered = connection.exchange(&mut None, false).await;
     let Head {
         mut parts, length, ..

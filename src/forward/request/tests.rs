@@ -42,10 +42,10 @@ fn clean_with(parts: &mut Parts, edit: impl FnOnce(&mut ForRequest<'_>)) -> Resu
         strip_authorization: true,
     };
     edit(&mut to);
-    let mut head = Vec::new();
+    let mut draft = Draft::default();
     let body = parts.headers.contains_key("transfer-encoding");
-    write(parts, &to, Ask::Answer { body }, &mut head)?;
-    *parts = read(&head);
+    write(parts, &to, Ask::Answer { body }, &mut draft)?;
+    *parts = read(&draft.text);
     Ok(())
 }
 
@@ -486,5 +486,57 @@ proptest! {
         prop_assert_eq!(injected.count(), 1);
         parts.headers.insert("cookie", HeaderValue::from_static("app-key=secret"));
         prop_assert_eq!(all(&parts), ours());
+    }
+}
+
+#[test]
+fn the_next_head_of_a_connection_says_nothing_of_the_one_before() {
+    let secret = (
+        HeaderName::from_static("x-secret"),
+        HeaderValue::from_static("s"),
+    );
+    let mut draft = Draft::default();
+    let mut seen = |path: &str, id: &str, fields: &[(&'static str, &str)]| {
+        let parts = parts(path, fields);
+        let to = ForRequest {
+            uri: &parts.uri,
+            client: ClientInfo {
+                addr: [203, 0, 113, 7].into(),
+                authority: "ide.example.test",
+                https: true,
+                request_id: id,
+            },
+            prefix: PREFIX,
+            strip: false,
+            set_headers: std::slice::from_ref(&secret),
+            set_cookies: &[],
+            own_cookies: &[],
+            strip_authorization: true,
+        };
+        write(&parts, &to, Ask::Answer { body: false }, &mut draft).unwrap();
+        let read = read(&draft.text);
+        let said = |name: &str| -> Vec<String> {
+            let values = read.headers.get_all(name).iter();
+            values
+                .map(|value| value.to_str().unwrap().to_owned())
+                .collect()
+        };
+        let names = ["host", "x-secret", "x-request-id", "x-mine"];
+        let said: Vec<String> = names.into_iter().flat_map(said).collect();
+        (read.uri.path().to_owned(), said.join(" "))
+    };
+    for (path, id, fields, expected) in [
+        (
+            "/codespace/alice/a/long/path",
+            "r1",
+            &[("x-mine", "1")][..],
+            "ide.example.test s r1 1",
+        ),
+        ("/codespace/alice/", "r2", &[], "ide.example.test s r2"),
+    ] {
+        assert_eq!(
+            seen(path, id, fields),
+            (path.to_owned(), expected.to_owned())
+        );
     }
 }
