@@ -99,6 +99,18 @@ impl<S> Ahead<S> {
     pub fn new(stream: S) -> Self {
         Self { stream, bulk: None }
     }
+
+    /// Whether there is something that was read before.
+    pub fn has_some(&self) -> bool {
+        self.bulk
+            .as_ref()
+            .is_some_and(|bulk| !bulk.piece.is_empty())
+    }
+
+    /// The stream itself.
+    pub fn get_ref(&self) -> &S {
+        &self.stream
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Ahead<S> {

@@ -7,6 +7,7 @@ mod ahead;
 mod bounds;
 mod drain;
 mod gather;
+mod patient;
 mod through;
 mod tls;
 mod witness;
@@ -36,7 +37,7 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, rustls::ServerConnection};
 use tokio_util::task::TaskTracker;
 
-use self::{ahead::Ahead, gather::Gathered, witness::Witnessed};
+use self::{ahead::Ahead, gather::Gathered, patient::Patient, witness::Witnessed};
 use crate::{
     metrics::{Meter, Metered},
     tcp::{self, SILENCE},
@@ -214,7 +215,9 @@ async fn serve<H: Handler>(
     let stream = Ahead::new(stream);
     let large = |tls: &mut ServerConnection| tls.set_buffer_limit(Some(TLS_BUFFER));
     let stream = timeout(HANDSHAKE, tls.accept_with(stream, large)).await??;
-    if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+    let over_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    let stream = Patient::new(stream);
+    if over_h2 {
         let served = http2(stream, peer, service).await;
         drop(place);
         served

@@ -90,8 +90,30 @@ impl Witness {
     }
 }
 
+/// Whether this is one whole head that says nothing of a body, as nearly all that is read is.
+fn is_plain(head: &[u8]) -> bool {
+    let Some(lines) = head.strip_suffix(b"\r\n\r\n") else {
+        return false;
+    };
+    // No cookie decides anything, though it begins as what does.
+    let decides = |line: &[u8]| match line {
+        [b'c' | b'C', rest @ ..] => !rest.starts_with(b"ookie:"),
+        [first, ..] => matches!(first, b't' | b'T' | b' ' | b'\t' | b'\r' | b'\n'),
+        [] => true,
+    };
+    !decides(lines) && !memchr::memchr_iter(b'\n', lines).any(|end| decides(&lines[end + 1..]))
+}
+
 impl Seen {
     fn read(&mut self, mut bytes: &[u8]) {
+        if matches!(self.part, Part::Head { begun: false, .. })
+            && self.line.is_empty()
+            && self.heads.len() < MOST_AHEAD
+            && is_plain(bytes)
+        {
+            self.heads.push_back(false);
+            return;
+        }
         while !bytes.is_empty() {
             match &mut self.part {
                 Part::Lost => return,
@@ -258,16 +280,24 @@ mod tests {
     const CHUNKED: &str = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n12;x=y\r\nContent-Length: 9\n\r\n0\r\nx: y\r\n\r\n";
     const BOTH: &str = "POST / HTTP/1.1\r\nContent-LENGTH: 6\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n";
 
+    const COOKIE: &str = "TRACE / HTTP/1.1\r\nCookie: a\r\ncookie: b\r\nHost: c\r\n\r\n";
+
     proptest! {
         #[test]
         fn both_lengths_are_seen_in_each_head_however_it_is_cut(
-            kinds in proptest::collection::vec(0..4_usize, 1..8),
+            kinds in proptest::collection::vec(0..5_usize, 1..8),
             cut in 1..40_usize,
+            whole: bool,
         ) {
-            let texts = [PLAIN, BODY, CHUNKED, BOTH];
+            let texts = [PLAIN, BODY, CHUNKED, BOTH, COOKIE];
             let all: String = kinds.iter().map(|kind| texts[*kind]).collect();
             let witness = Witness::default();
-            for piece in all.as_bytes().chunks(cut) {
+            let pieces: Vec<&[u8]> = if whole {
+                kinds.iter().map(|kind| texts[*kind].as_bytes()).collect()
+            } else {
+                all.as_bytes().chunks(cut).collect()
+            };
+            for piece in pieces {
                 witness.read(piece);
             }
             for kind in kinds {
@@ -281,6 +311,35 @@ mod tests {
             witness.read(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n");
             witness.read(&bytes);
         }
+    }
+
+    #[test]
+    fn only_a_head_that_decides_nothing_is_plain() {
+        for (lines, plain) in [
+            ("GET / HTTP/1.1\r\nHost: x\r\nCookie: t=1", true),
+            ("GET / HTTP/1.1\nHost: x", true),
+            ("GET / HTTP/1.1\r\nContent-Length: 3", false),
+            ("GET / HTTP/1.1\ncontent-length: 3", false),
+            (
+                "GET / HTTP/1.1\r\ntransfer-encoding: chunked\r\nHost: x",
+                false,
+            ),
+            ("GET / HTTP/1.1\r\nTransfer-Encoding: chunked", false),
+            ("GET / HTTP/1.1\r\nCookie : a", false),
+            ("GET / HTTP/1.1\r\nX: y\r\n content-length: 3", false),
+            ("GET / HTTP/1.1\r\nX: y\r\n\r\nGET / HTTP/1.1", false),
+            ("GET / HTTP/1.1\n\nGET / HTTP/1.1", false),
+            ("\r\nGET / HTTP/1.1", false),
+            ("", false),
+        ] {
+            assert_eq!(
+                is_plain(format!("{lines}\r\n\r\n").as_bytes()),
+                plain,
+                "{lines:?}"
+            );
+        }
+        assert!(!is_plain(b"GET / HTTP/1.1\r\n"));
+        assert!(!is_plain(b"GET / HTTP/1.1\n\nbody"));
     }
 
     #[test]

@@ -37,6 +37,11 @@ impl<S> Metered<S> {
         }
     }
 
+    /// The stream itself.
+    pub fn get_ref(&self) -> &S {
+        &self.stream
+    }
+
     fn sent(&self, bytes: usize) -> usize {
         self.meter.0.sent.fetch_add(bytes as u64, Relaxed);
         bytes
