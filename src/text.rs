@@ -36,12 +36,23 @@ pub fn push_address(out: &mut Vec<u8>, addr: IpAddr) {
 }
 
 fn push_v4(out: &mut Vec<u8>, addr: Ipv4Addr) {
-    for (number, octet) in addr.octets().into_iter().enumerate() {
-        if number > 0 {
-            out.push(b'.');
+    let (mut text, mut length) = ([0; 16], 0);
+    let mut push = |byte: u8| {
+        text[length] = byte;
+        length += 1;
+    };
+    for octet in addr.octets() {
+        if octet >= 100 {
+            push(b'0' + octet / 100);
         }
-        push_number(out, octet.into());
+        if octet >= 10 {
+            push(b'0' + octet / 10 % 10);
+        }
+        push(b'0' + octet % 10);
+        push(b'.');
     }
+    // Without the last dot.
+    out.extend_from_slice(&text[..length - 1]);
 }
 
 #[cfg(test)]

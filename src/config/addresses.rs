@@ -39,7 +39,7 @@ pub fn network(node: &Node) -> Read<Network> {
 /// Whether two authorities are the same, the default port being as good as none.
 pub fn same_host(a: &str, b: &str) -> bool {
     let bare = |host| str::strip_suffix(host, ":443").unwrap_or(host);
-    bare(a).eq_ignore_ascii_case(bare(b))
+    a == b || bare(a).eq_ignore_ascii_case(bare(b))
 }
 
 /// An origin as browsers write it (RFC 6454 6.2): lower case, without the default port.

@@ -80,7 +80,9 @@ impl Meter {
 
     /// The index of the app that `path` leads to by its first segment; our own pages' otherwise.
     pub fn app(&self, path: &str) -> usize {
-        let first = path.split('/').nth(1).unwrap_or_default();
+        let path = path.strip_prefix('/').unwrap_or_default();
+        let end = memchr::memchr(b'/', path.as_bytes());
+        let first = &path[..end.unwrap_or(path.len())];
         let found = self.apps.binary_search_by(|app| app.as_str().cmp(first));
         found.unwrap_or(self.apps.len())
     }
@@ -91,19 +93,24 @@ impl Meter {
         let code = code.and_then(|code| usize::from(code).checked_sub(100));
         let slot = code.unwrap_or(SLOTS).min(SLOTS - 1);
         if let Some(count) = self.requests.get(app * SLOTS + slot) {
-            count.fetch_add(1, Relaxed);
+            add(count, 1);
         }
         let seconds = spent.as_secs_f64();
         let bucket = BOUNDS.iter().position(|bound| seconds <= *bound);
-        self.added[bucket.unwrap_or(BOUNDS.len())].fetch_add(1, Relaxed);
+        add(&self.added[bucket.unwrap_or(BOUNDS.len())], 1);
         let nanos = u64::try_from(spent.as_nanos()).unwrap_or(u64::MAX);
-        self.added_nanos.fetch_add(nanos, Relaxed);
+        add(&self.added_nanos, nanos);
     }
 
     /// A request's sender is known.
     pub fn entered(&self, by: Entered) {
-        self.entered[by as usize].fetch_add(1, Relaxed);
+        add(&self.entered[by as usize], 1);
     }
+}
+
+/// Adds to a counter that one thread alone adds to, which so needs no locked addition.
+fn add(counter: &AtomicU64, more: u64) {
+    counter.store(counter.load(Relaxed).wrapping_add(more), Relaxed);
 }
 
 /// All threads' counters together.
