@@ -1,7 +1,7 @@
 //! The head of an upstream's answer, read strictly (RFC 9112 4 and 6.3). Pure: no I/O.
 //!
-//! Imports `http` and `httparse`. Promise: an answer has one length that every reader agrees on,
-//! or it is none.
+//! Imports `http`, `httparse` and what this room knows of fields. Promise: an answer has one length
+//! that every reader agrees on, or it is none; what it says of its connection ends here.
 
 use std::mem::MaybeUninit;
 
@@ -34,7 +34,7 @@ pub enum Length {
 /// The head of an answer.
 #[derive(Debug)]
 pub struct Head {
-    /// Status and fields, as the upstream wrote them.
+    /// Status and fields, as the upstream wrote them, but those of its connection alone.
     pub parts: Parts,
     /// How the body follows.
     pub length: Length,
@@ -81,19 +81,21 @@ pub fn parse(bytes: &Bytes, bodiless: bool) -> Result<Head, AnswerError> {
     parts.status = status;
     // Every step has its own version (RFC 9110 2.5).
     parts.version = Version::HTTP_11;
-    parts.headers = map(bytes, parsed.headers)?;
+    let (headers, said) = own(bytes, parsed.headers)?;
+    parts.headers = headers;
     let old = parsed.version != Some(1);
     let none = bodiless
         || status.is_informational()
         || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    let (length, certain) = length(&parts.headers, none)?;
+    let (length, certain) = length(&parts.headers, &said, none)?;
     if length == Length::Chunked && old {
         return Err(AnswerError::NotHttp);
     }
-    let keep = certain
-        && !old
-        && length != Length::UntilClose
-        && !fields::lists(&parts.headers, &header::CONNECTION, "close");
+    let keep = certain && !old && length != Length::UntilClose && !said.close;
+    if !said.codings.is_empty() {
+        // Not the length of what was read (RFC 9112 6.3), so not of what we send.
+        parts.headers.remove(header::CONTENT_LENGTH);
+    }
     Ok(Head {
         parts,
         length,
@@ -101,40 +103,83 @@ pub fn parse(bytes: &Bytes, bodiless: bool) -> Result<Head, AnswerError> {
     })
 }
 
-/// The fields of a head or of trailers, as slices of the `bytes` they were read from.
+/// What a head says of its connection alone.
+#[derive(Default)]
+struct Said<'a> {
+    /// The lines of `Transfer-Encoding`.
+    codings: Vec<&'a [u8]>,
+    /// Whether there is no other answer behind this one.
+    close: bool,
+}
+
+/// The fields that don't end with the connection (RFC 9110 7.6.1), and what those said that do.
+fn own<'a>(
+    bytes: &Bytes,
+    fields: &[httparse::Header<'a>],
+) -> Result<(HeaderMap, Said<'a>), AnswerError> {
+    let mut said = Said::default();
+    let mut named = Vec::new();
+    // With room for what is added on the way.
+    let mut map = HeaderMap::with_capacity(fields.len() + 4);
+    for field in fields {
+        let name = name(field)?;
+        if name == header::CONNECTION {
+            for element in fields::elements(field.value) {
+                said.close |= fields::is_token(element, "close");
+                if fields::names_more(element) {
+                    named.extend(HeaderName::from_bytes(element));
+                }
+            }
+        } else if name == header::TRANSFER_ENCODING {
+            said.codings.push(field.value);
+        } else if !fields::is_hop_by_hop(name.as_str()) {
+            map.append(name, value(bytes, field)?);
+        }
+    }
+    for name in named {
+        // Framing is not the sender's to take away (RFC 9110 7.6.1, "MUST NOT").
+        if name != header::CONTENT_LENGTH {
+            map.remove(name);
+        }
+    }
+    Ok((map, said))
+}
+
+/// The fields of trailers, as slices of the `bytes` they were read from.
 ///
 /// # Errors
 /// [`AnswerError::NotHttp`].
 pub fn map(bytes: &Bytes, fields: &[httparse::Header<'_>]) -> Result<HeaderMap, AnswerError> {
-    // With room for what is added on the way.
-    let mut map = HeaderMap::with_capacity(fields.len() + 4);
+    let mut map = HeaderMap::with_capacity(fields.len());
     for field in fields {
-        let name = HeaderName::from_bytes(field.name.as_bytes());
-        let value = HeaderValue::from_maybe_shared(bytes.slice_ref(field.value));
-        let (Ok(name), Ok(value)) = (name, value) else {
-            return Err(AnswerError::NotHttp);
-        };
-        map.append(name, value);
+        map.append(name(field)?, value(bytes, field)?);
     }
     Ok(map)
 }
 
+fn name(field: &httparse::Header<'_>) -> Result<HeaderName, AnswerError> {
+    HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| AnswerError::NotHttp)
+}
+
+fn value(bytes: &Bytes, field: &httparse::Header<'_>) -> Result<HeaderValue, AnswerError> {
+    let value = HeaderValue::from_maybe_shared(bytes.slice_ref(field.value));
+    value.map_err(|_| AnswerError::NotHttp)
+}
+
 /// How the body follows, and whether that was said in one way only.
-fn length(headers: &HeaderMap, none: bool) -> Result<(Length, bool), AnswerError> {
-    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
-    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
-    let (coding, first) = (codings.next(), lengths.next());
+fn length(headers: &HeaderMap, said: &Said<'_>, none: bool) -> Result<(Length, bool), AnswerError> {
     if none {
-        return Ok((Length::Exact(0), coding.is_none()));
+        return Ok((Length::Exact(0), said.codings.is_empty()));
     }
-    if let Some(coding) = coding {
-        let chunked = coding.as_bytes().eq_ignore_ascii_case(b"chunked");
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    let first = lengths.next();
+    match &said.codings[..] {
+        [] => {}
+        [only] if only.eq_ignore_ascii_case(b"chunked") => {
+            return Ok((Length::Chunked, first.is_none()));
+        }
         // Any other coding would have to be undone here, and none is ever asked for.
-        return if chunked && codings.next().is_none() {
-            Ok((Length::Chunked, first.is_none()))
-        } else {
-            Err(AnswerError::NotHttp)
-        };
+        _ => return Err(AnswerError::NotHttp),
     }
     let Some(first) = first else {
         return Ok((Length::UntilClose, true));
@@ -227,6 +272,39 @@ mod tests {
         assert!(read(b"HTTP/2.0 200 OK\r\n\r\n", false).is_err());
         let head = read(b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n", true).unwrap();
         assert_eq!((head.length, head.keep), (Length::Exact(0), true));
+    }
+
+    #[test]
+    fn what_concerns_the_connection_alone_ends_with_it_and_what_frames_a_message_stays() {
+        for (connection, left) in [
+            ("close", &["a", "b", "content-length", "server"][..]),
+            ("A , b", &["content-length", "server"]),
+            ("a\r\nConnection: b", &["content-length", "server"]),
+            (
+                "content-length, SERVER,, ,a, keep-alive",
+                &["b", "content-length"],
+            ),
+            ("bad name, \"a\"", &["a", "b", "content-length", "server"]),
+        ] {
+            let text = format!(
+                "HTTP/1.1 200 OK\r\nb: 1\r\nserver: x\r\ncontent-length: 3\r\n\
+                 connection: {connection}\r\na: 1\r\nA: 2\r\nKeep-Alive: timeout=5\r\n\
+                 proxy-connection: keep-alive\r\nproxy-authenticate: Basic\r\n\
+                 upgrade: h2c\r\nte: gzip\r\n\r\n"
+            );
+            let head = read(text.as_bytes(), false).unwrap();
+            let mut names: Vec<_> = head.parts.headers.keys().map(HeaderName::as_str).collect();
+            names.sort_unstable();
+            assert_eq!(names, left, "{connection:?}");
+            assert_eq!(head.keep, connection != "close");
+        }
+        let both = b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n";
+        for bodiless in [false, true] {
+            let head = read(both, bodiless).unwrap();
+            // Not what is sent, so not what is said.
+            assert!(head.parts.headers.is_empty());
+            assert!(!head.keep);
+        }
     }
 
     proptest! {

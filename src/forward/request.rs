@@ -259,7 +259,7 @@ struct Said {
 /// What the client says and may say: nothing of one connection alone, of where it comes from, or
 /// of what we set ourselves, in no spelling that an upstream could take for it.
 fn write_fields(headers: &HeaderMap, to: &ForRequest<'_>, out: &mut Vec<u8>) -> Said {
-    let named = fields::names_more(headers);
+    let named = fields::tokens(headers, &header::CONNECTION).any(fields::names_more);
     let ours = |name: &str| {
         let mut set = to.set_headers.iter();
         set.any(|(ours, _)| fields::same_dashed(ours.as_str(), name))

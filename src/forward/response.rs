@@ -5,7 +5,7 @@
 //! would change for the whole origin, or for a proxy in front of us, is taken out or held
 //! within the prefix.
 
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header, response::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, response::Parts};
 
 use super::{fields, location, set_cookie};
 
@@ -73,21 +73,18 @@ pub struct ForResponse<'a> {
     pub https: bool,
 }
 
-/// Edits a head in place. A 101 loses `Connection` and `Upgrade` like any answer: who tunnels
-/// it sets them again.
+/// Edits a head in place.
 pub fn clean(parts: &mut Parts, of: &ForResponse<'_>) {
-    // Every step has its own version (RFC 9110 2.5).
-    parts.version = Version::HTTP_11;
     let headers = &mut parts.headers;
-    if headers.contains_key(header::TRANSFER_ENCODING) {
-        // Not the length of what was read (RFC 9112 6.3), so not of what we send.
-        headers.remove(header::CONTENT_LENGTH);
-    }
-    let mut addresses = false;
-    fields::remove_hop_by_hop(headers, |name| {
-        addresses |= ADDRESSES.contains(&name);
-        REFUSED.contains(&name)
+    let (mut addresses, mut trails) = (false, false);
+    fields::remove_if(headers, |name| {
+        trails |= *name == header::TRAILER;
+        addresses |= ADDRESSES.contains(&name.as_str());
+        REFUSED.contains(&name.as_str())
     });
+    if trails {
+        fields::limit_trailer(headers);
+    }
     if addresses {
         confine(headers, of);
     }
