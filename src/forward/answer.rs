@@ -34,7 +34,7 @@ pub enum Length {
 /// The head of an answer.
 #[derive(Debug)]
 pub struct Head {
-    /// Status and fields, as the upstream wrote them, but those of its connection alone.
+    /// Status and end-to-end fields; no length where a coding framed the body.
     pub parts: Parts,
     /// How the body follows.
     pub length: Length,
@@ -81,7 +81,7 @@ pub fn parse(bytes: &Bytes, bodiless: bool) -> Result<Head, AnswerError> {
     parts.status = status;
     // Every step has its own version (RFC 9110 2.5).
     parts.version = Version::HTTP_11;
-    let (headers, said) = own(bytes, parsed.headers)?;
+    let (headers, said) = end_to_end(bytes, parsed.headers)?;
     parts.headers = headers;
     let old = parsed.version != Some(1);
     let none = bodiless
@@ -113,7 +113,7 @@ struct Said<'a> {
 }
 
 /// The fields that don't end with the connection (RFC 9110 7.6.1), and what those said that do.
-fn own<'a>(
+fn end_to_end<'a>(
     bytes: &Bytes,
     fields: &[httparse::Header<'a>],
 ) -> Result<(HeaderMap, Said<'a>), AnswerError> {
@@ -124,10 +124,10 @@ fn own<'a>(
     for field in fields {
         let name = name(field)?;
         if name == header::CONNECTION {
-            for element in fields::elements(field.value) {
-                said.close |= fields::is_token(element, "close");
-                if fields::names_more(element) {
-                    named.extend(HeaderName::from_bytes(element));
+            for token in fields::tokens_of(field.value) {
+                said.close |= token.eq_ignore_ascii_case(b"close");
+                if fields::names_field(token) {
+                    named.extend(HeaderName::from_bytes(token));
                 }
             }
         } else if name == header::TRANSFER_ENCODING {
@@ -149,7 +149,7 @@ fn own<'a>(
 ///
 /// # Errors
 /// [`AnswerError::NotHttp`].
-pub fn map(bytes: &Bytes, fields: &[httparse::Header<'_>]) -> Result<HeaderMap, AnswerError> {
+pub fn trailers(bytes: &Bytes, fields: &[httparse::Header<'_>]) -> Result<HeaderMap, AnswerError> {
     let mut map = HeaderMap::with_capacity(fields.len());
     for field in fields {
         map.append(name(field)?, value(bytes, field)?);
@@ -284,6 +284,7 @@ mod tests {
                 "content-length, SERVER,, ,a, keep-alive",
                 &["b", "content-length"],
             ),
+            ("a;q=1", &["b", "content-length", "server"]),
             ("bad name, \"a\"", &["a", "b", "content-length", "server"]),
         ] {
             let text = format!(

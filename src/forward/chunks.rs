@@ -121,7 +121,7 @@ fn trailers(bytes: &Bytes) -> Result<HeaderMap, AnswerError> {
     let mut fields = [httparse::EMPTY_HEADER; MOST_FIELDS];
     match httparse::parse_headers(bytes, &mut fields) {
         Ok(httparse::Status::Complete((end, fields))) if end == bytes.len() => {
-            answer::map(bytes, fields)
+            answer::trailers(bytes, fields)
         }
         _ => Err(AnswerError::NotHttp),
     }

@@ -164,10 +164,9 @@ pub fn limit_trailer(headers: &mut HeaderMap) {
     }
 }
 
-/// Whether an element of `Connection` is the name of a field that does not concern one connection
-/// anyway.
-pub fn names_more(element: &[u8]) -> bool {
-    let is = |known: &str| element.eq_ignore_ascii_case(known.as_bytes());
+/// Whether a token of `Connection` names a field that does not concern one connection anyway.
+pub fn names_field(token: &[u8]) -> bool {
+    let is = |known: &str| token.eq_ignore_ascii_case(known.as_bytes());
     !is("close") && !HOP_BY_HOP.iter().any(|name| is(name))
 }
 
@@ -194,28 +193,23 @@ pub fn remove_if(headers: &mut HeaderMap, mut unwanted: impl FnMut(&HeaderName) 
     }
 }
 
-/// The elements of a list field, over all its lines (RFC 9110 5.6.1).
+/// The tokens of a list field, over all its lines (RFC 9110 5.6.1), parameters aside.
 pub fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
     let lines = headers.get_all(name).into_iter();
-    lines.flat_map(|line| elements(line.as_bytes()))
+    lines.flat_map(|line| tokens_of(line.as_bytes()))
 }
 
-/// The elements of one line of a list field.
-pub fn elements(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+/// The same of one line.
+pub fn tokens_of(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     line.split(|byte| *byte == b',')
+        .filter_map(|element| element.split(|byte| *byte == b';').next())
         .map(<[u8]>::trim_ascii)
-        .filter(|element| !element.is_empty())
+        .filter(|token| !token.is_empty())
 }
 
-/// Whether one of the elements of a list field is `token`.
+/// Whether a list field has `token`, in any case.
 pub fn lists(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
-    tokens(headers, name).any(|element| is_token(element, token))
-}
-
-/// Whether an element is `token`, in any case, parameters aside.
-pub fn is_token(element: &[u8], token: &str) -> bool {
-    let bare = element.split(|byte| *byte == b';').next();
-    bare.is_some_and(|bare| bare.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+    tokens(headers, name).any(|listed| listed.eq_ignore_ascii_case(token.as_bytes()))
 }
 
 fn starts_with_any(name: &str, prefixes: &[&str]) -> bool {

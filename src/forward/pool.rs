@@ -19,7 +19,7 @@ const IDLE: Duration = Duration::from_secs(4);
 /// How often idle connections are looked through. Their age is counted in these rounds: to read the
 /// clock whenever one is kept or taken costs more than an exact age is worth.
 const ROUND: Duration = Duration::from_secs(1);
-/// Most idle connections to one app: a page's worth.
+/// Most idle connections to one app: as many as its browsers may use at once.
 const IDLE_PER_APP: usize = 64;
 
 /// The idle connections of one thread; a clone is another handle of the same.

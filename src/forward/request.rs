@@ -117,7 +117,7 @@ pub enum Framing {
 pub struct Draft {
     /// The head.
     pub text: Vec<u8>,
-    /// The lines that all of them have; none before the first is written.
+    /// The lines that all of them have, as long as the app runs; none before the first is written.
     standing: Vec<u8>,
 }
 
@@ -139,7 +139,7 @@ pub fn write(
     if draft.standing.is_empty() {
         draft.standing = standing(to)?;
     }
-    debug_assert_eq!(standing(to).as_ref(), Ok(&draft.standing));
+    debug_assert!(standing(to).as_ref() == Ok(&draft.standing));
     let out = &mut draft.text;
     out.clear();
     out.extend_from_slice(parts.method.as_str().as_bytes());
@@ -252,14 +252,14 @@ fn framing(declared: Option<Framing>, method: &Method, ask: Ask<'_>) -> Framing 
 struct Said {
     /// A length, or a coding in its place.
     length: bool,
-    /// What may follow the answer.
+    /// Whether trailers may follow the answer.
     te: bool,
 }
 
 /// What the client says and may say: nothing of one connection alone, of where it comes from, or
 /// of what we set ourselves, in no spelling that an upstream could take for it.
 fn write_fields(headers: &HeaderMap, to: &ForRequest<'_>, out: &mut Vec<u8>) -> Said {
-    let named = fields::tokens(headers, &header::CONNECTION).any(fields::names_more);
+    let named = fields::tokens(headers, &header::CONNECTION).any(fields::names_field);
     let ours = |name: &str| {
         let mut set = to.set_headers.iter();
         set.any(|(ours, _)| fields::same_dashed(ours.as_str(), name))

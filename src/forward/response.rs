@@ -73,7 +73,8 @@ pub struct ForResponse<'a> {
     pub https: bool,
 }
 
-/// Edits a head in place.
+/// Edits in place a head that [`answer`](super::answer) read, which ended what concerned its
+/// connection alone.
 pub fn clean(parts: &mut Parts, of: &ForResponse<'_>) {
     let headers = &mut parts.headers;
     let (mut addresses, mut trails) = (false, false);

@@ -154,7 +154,8 @@ impl Offered {
         }
     }
 
-    /// Checks an app's agreement (RFC 6455 4.1).
+    /// Checks an app's agreement (RFC 6455 4.1). `Upgrade` and `Connection` ended with the head; the
+    /// digest stands for them.
     fn check(&self, head: &HeaderMap, accept: &str) -> Result<(), ForwardError> {
         let mut accepts = head.get_all(header::SEC_WEBSOCKET_ACCEPT).iter();
         if accepts.next().is_none_or(|value| value != accept) || accepts.next().is_some() {

@@ -1,5 +1,5 @@
-//! Asks TLS for more only when there may be more. hyper and tokio-rustls together ask four times in
-//! vain for each request, and each time all the way down.
+//! Asks TLS for more only when there may be more. hyper and tokio-rustls together would ask four
+//! times in vain for each request, and each time all the way down.
 
 use std::{
     io,
@@ -60,16 +60,16 @@ impl<S: Source> Source for TlsStream<S> {
 /// A stream that is read only when there may be more.
 pub struct Patient<S> {
     stream: S,
-    /// Whether it was read before.
-    read: bool,
+    /// What went wrong behind the last that was read: TLS tells it once.
+    failed: Option<io::Error>,
 }
 
 impl<S> Patient<S> {
-    /// Wraps `stream`, which is read once in any case.
+    /// Wraps `stream`.
     pub fn new(stream: S) -> Self {
         Self {
             stream,
-            read: false,
+            failed: None,
         }
     }
 }
@@ -80,28 +80,32 @@ impl<S: AsyncBufRead + Source + Unpin> AsyncRead for Patient<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let Self { stream, failed } = &mut *self;
+        if let Some(error) = failed.take() {
+            return Poll::Ready(Err(error));
+        }
+        let mut stream = Pin::new(stream);
         let before = buffer.filled().len();
-        let got = |buffer: &ReadBuf<'_>| buffer.filled().len() > before;
         while buffer.remaining() > 0 {
-            let may_have = !self.read || self.stream.poll_source(cx).is_ready();
-            self.read = true;
-            let mut stream = Pin::new(&mut self.stream);
-            let polled = if may_have {
-                stream.as_mut().poll_fill_buf(cx)
-            } else {
-                Poll::Pending
+            let polled = match stream.poll_source(cx) {
+                Poll::Ready(()) => stream.as_mut().poll_fill_buf(cx),
+                Poll::Pending => Poll::Pending,
             };
+            let got = buffer.filled().len() > before;
             let data = match polled {
                 Poll::Ready(Ok([])) => break,
                 Poll::Ready(Ok(data)) => data,
-                // Whatever went wrong goes wrong again.
-                _ if got(buffer) => break,
+                Poll::Ready(Err(error)) if got => {
+                    *failed = Some(error);
+                    break;
+                }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending if got => break,
                 Poll::Pending => return Poll::Pending,
             };
             let taken = data.len().min(buffer.remaining());
             buffer.put_slice(&data[..taken]);
-            stream.consume(taken);
+            stream.as_mut().consume(taken);
         }
         Poll::Ready(Ok(()))
     }
@@ -115,17 +119,17 @@ mod tests {
 
     use super::*;
 
-    /// Holds bytes, and counts how often it was asked for them in vain.
+    /// Holds bytes in records of two, and counts how often it was asked for them in vain.
     #[derive(Default)]
     struct Fake {
         bytes: Vec<u8>,
-        ended: bool,
+        error: Option<io::ErrorKind>,
         vain: usize,
     }
 
     impl Source for Fake {
         fn poll_source(&self, _: &mut Context<'_>) -> Poll<()> {
-            if self.ended || !self.bytes.is_empty() {
+            if self.error.is_some() || !self.bytes.is_empty() {
                 Poll::Ready(())
             } else {
                 Poll::Pending
@@ -146,14 +150,14 @@ mod tests {
     impl AsyncBufRead for Fake {
         fn poll_fill_buf(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
             let this = self.get_mut();
-            match this.bytes.get(..this.bytes.len().min(2)) {
-                Some([]) | None if this.ended => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
-                Some([]) | None => {
-                    this.vain += 1;
-                    Poll::Pending
+            if this.bytes.is_empty() {
+                if let Some(error) = this.error.take() {
+                    return Poll::Ready(Err(error.into()));
                 }
-                Some(record) => Poll::Ready(Ok(record)),
+                this.vain += 1;
+                return Poll::Pending;
             }
+            Poll::Ready(Ok(&this.bytes[..this.bytes.len().min(2)]))
         }
 
         fn consume(mut self: Pin<&mut Self>, count: usize) {
@@ -162,36 +166,31 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_has_nothing_is_asked_once() {
+    async fn all_is_read_that_is_there_and_nothing_is_asked_for_in_vain() {
         let mut stream = Patient::new(Fake::default());
-        let mut read = async |more: &[u8], ended: bool| {
+        let mut read = async |more: &[u8], error: Option<io::ErrorKind>| {
             stream.stream.bytes.extend_from_slice(more);
-            stream.stream.ended = ended;
+            stream.stream.error = error;
             let mut bytes = [0; 5];
             let mut buffer = ReadBuf::new(&mut bytes);
-            let got = poll_fn(|cx| {
+            let polled = poll_fn(|cx| {
                 let polled = Pin::new(&mut stream).poll_read(cx, &mut buffer);
-                Poll::Ready(match polled {
-                    Poll::Ready(Ok(())) => Some(Ok(buffer.filled().to_vec())),
-                    Poll::Ready(Err(error)) => Some(Err(error.kind())),
-                    Poll::Pending => None,
-                })
+                Poll::Ready(polled.map_err(|error| error.kind()))
             });
-            (got.await, stream.stream.vain)
+            let polled = polled.await;
+            assert_eq!(stream.stream.vain, 0);
+            polled.map_ok(|()| buffer.filled().to_vec())
         };
-        let some = |bytes: &[u8]| Some(Ok(bytes.to_vec()));
-        // Whatever the socket says: what came with a handshake is there already.
-        assert_eq!(read(b"", false).await, (None, 1));
-        assert_eq!(read(b"", false).await, (None, 1));
+        let some = |bytes: &[u8]| Poll::Ready(Ok(bytes.to_vec()));
+        assert_eq!(read(b"", None).await, Poll::Pending);
         // Several records at once, as far as there is room, and the rest of one.
-        assert_eq!(read(b"1234567", false).await, (some(b"12345"), 1));
-        assert_eq!(read(b"", false).await, (some(b"67"), 1));
-        assert_eq!(read(b"", false).await, (None, 1));
-        // What goes wrong behind something is told after it.
-        assert_eq!(read(b"8", true).await, (some(b"8"), 1));
-        assert_eq!(
-            read(b"", true).await,
-            (Some(Err(io::ErrorKind::BrokenPipe)), 1)
-        );
+        assert_eq!(read(b"1234567", None).await, some(b"12345"));
+        assert_eq!(read(b"", None).await, some(b"67"));
+        assert_eq!(read(b"", None).await, Poll::Pending);
+        // What goes wrong behind something is told after it, once.
+        let broken = io::ErrorKind::InvalidData;
+        assert_eq!(read(b"8", Some(broken)).await, some(b"8"));
+        assert_eq!(read(b"", None).await, Poll::Ready(Err(broken)));
+        assert_eq!(read(b"", None).await, Poll::Pending);
     }
 }

@@ -90,15 +90,21 @@ impl Witness {
     }
 }
 
+/// Whether a line of a head that begins so may be one of the two that matter, or belong to it.
+fn may_decide(first: u8) -> bool {
+    matches!(first, b'c' | b'C' | b't' | b'T' | b' ' | b'\t')
+}
+
 /// Whether this is one whole head that says nothing of a body, as nearly all that is read is.
 fn is_plain(head: &[u8]) -> bool {
     let Some(lines) = head.strip_suffix(b"\r\n\r\n") else {
         return false;
     };
-    // No cookie decides anything, though it begins as what does.
     let decides = |line: &[u8]| match line {
-        [b'c' | b'C', rest @ ..] => !rest.starts_with(b"ookie:"),
-        [first, ..] => matches!(first, b't' | b'T' | b' ' | b'\t' | b'\r' | b'\n'),
+        // Nor is it the end of the head.
+        [first, ..] if !may_decide(*first) => matches!(first, b'\r' | b'\n'),
+        // No cookie decides anything, though it begins as what does.
+        [_, rest @ ..] => !rest.starts_with(b"ookie:"),
         [] => true,
     };
     !decides(lines) && !memchr::memchr_iter(b'\n', lines).any(|end| decides(&lines[end + 1..]))
@@ -173,7 +179,7 @@ impl Seen {
             // No other name begins like the two that matter.
             Part::Head {
                 length, chunked, ..
-            } if !matches!(line[0], b'c' | b'C' | b't' | b'T' | b' ' | b'\t') => Part::Head {
+            } if !may_decide(line[0]) => Part::Head {
                 begun: true,
                 length,
                 chunked,
@@ -280,7 +286,27 @@ mod tests {
     const CHUNKED: &str = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n12;x=y\r\nContent-Length: 9\n\r\n0\r\nx: y\r\n\r\n";
     const BOTH: &str = "POST / HTTP/1.1\r\nContent-LENGTH: 6\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n";
 
-    const COOKIE: &str = "TRACE / HTTP/1.1\r\nCookie: a\r\ncookie: b\r\nHost: c\r\n\r\n";
+    const COOKIE: &str = "GET / HTTP/1.1\r\nCookie: a\r\ncookie: b\r\nHost: c\r\n\r\n";
+
+    /// What a head may be put together of.
+    const PARTS: &[&str] = &[
+        "\r\n",
+        "\n",
+        "\r",
+        " ",
+        "\t",
+        "\0",
+        ":",
+        ": 1",
+        "X",
+        "Cookie: a",
+        "cookie",
+        "Content-Length: 3",
+        "content-length: 3",
+        "Transfer-Encoding: chunked",
+        "transfer-encoding: chunked",
+        "GET / HTTP/1.1",
+    ];
 
     proptest! {
         #[test]
@@ -302,6 +328,28 @@ mod tests {
             }
             for kind in kinds {
                 prop_assert_eq!(next_is_ambiguous(&witness), kind == 3);
+            }
+        }
+
+        #[test]
+        fn no_head_with_a_length_is_plain(
+            parts in proptest::collection::vec(proptest::sample::select(PARTS), 0..12),
+        ) {
+            let lines = parts.concat();
+            let text = format!("GET / HTTP/1.1\r\n{lines}\r\n\r\n");
+            if is_plain(text.as_bytes()) {
+                let mut fields = [httparse::EMPTY_HEADER; 20];
+                let mut request = httparse::Request::new(&mut fields);
+                // As hyper reads it: not at all, or as one head, of which this is all.
+                if let Ok(read) = request.parse(text.as_bytes()) {
+                    prop_assert_eq!(read, httparse::Status::Complete(text.len()));
+                    let mut names = request.headers.iter().map(|field| field.name);
+                    let frames = |name: &str| {
+                        let name = name.to_ascii_lowercase();
+                        name == "content-length" || name == "transfer-encoding"
+                    };
+                    prop_assert!(!names.any(frames));
+                }
             }
         }
 

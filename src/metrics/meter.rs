@@ -108,7 +108,8 @@ impl Meter {
     }
 }
 
-/// Adds to a counter that one thread alone adds to, which so needs no locked addition.
+/// Adds to a counter that one thread alone adds to, which so needs no locked addition. (A stream's
+/// bytes do: nothing keeps it on its thread.)
 fn add(counter: &AtomicU64, more: u64) {
     counter.store(counter.load(Relaxed).wrapping_add(more), Relaxed);
 }
