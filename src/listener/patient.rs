@@ -57,11 +57,16 @@ impl<S: Source> Source for TlsStream<S> {
     }
 }
 
+/// Up to how many bytes at once leave TLS with no more memory than it keeps for every connection.
+const SMALL: usize = 2 * 1024;
+
 /// A stream that is read only when there may be more.
 pub struct Patient<S> {
     stream: S,
     /// What went wrong behind the last that was read: TLS tells it once.
     failed: Option<io::Error>,
+    /// Whether TLS may hold more memory than it needs.
+    grown: bool,
 }
 
 impl<S> Patient<S> {
@@ -70,6 +75,7 @@ impl<S> Patient<S> {
         Self {
             stream,
             failed: None,
+            grown: false,
         }
     }
 }
@@ -80,7 +86,11 @@ impl<S: AsyncBufRead + Source + Unpin> AsyncRead for Patient<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let Self { stream, failed } = &mut *self;
+        let Self {
+            stream,
+            failed,
+            grown,
+        } = &mut *self;
         if let Some(error) = failed.take() {
             return Poll::Ready(Err(error));
         }
@@ -89,6 +99,8 @@ impl<S: AsyncBufRead + Source + Unpin> AsyncRead for Patient<S> {
         while buffer.remaining() > 0 {
             let polled = match stream.poll_source(cx) {
                 Poll::Ready(()) => stream.as_mut().poll_fill_buf(cx),
+                // In vain, but before it asks for more, rustls gives back what much of it took.
+                Poll::Pending if std::mem::take(grown) => stream.as_mut().poll_fill_buf(cx),
                 Poll::Pending => Poll::Pending,
             };
             let got = buffer.filled().len() > before;
@@ -106,6 +118,7 @@ impl<S: AsyncBufRead + Source + Unpin> AsyncRead for Patient<S> {
             let taken = data.len().min(buffer.remaining());
             buffer.put_slice(&data[..taken]);
             stream.as_mut().consume(taken);
+            *grown |= buffer.filled().len() - before > SMALL;
         }
         Poll::Ready(Ok(()))
     }
@@ -165,32 +178,44 @@ mod tests {
         }
     }
 
+    /// What a read with this much room comes to, once `more` has come.
+    async fn read(stream: &mut Patient<Fake>, more: &[u8], room: usize) -> Poll<Option<Vec<u8>>> {
+        stream.stream.bytes.extend_from_slice(more);
+        let mut bytes = vec![0; room];
+        let mut buffer = ReadBuf::new(&mut bytes);
+        let read = poll_fn(|cx| Poll::Ready(Pin::new(&mut *stream).poll_read(cx, &mut buffer)));
+        let read = read.await;
+        read.map(|read| read.ok().map(|()| buffer.filled().to_vec()))
+    }
+
     #[tokio::test]
     async fn all_is_read_that_is_there_and_nothing_is_asked_for_in_vain() {
         let mut stream = Patient::new(Fake::default());
-        let mut read = async |more: &[u8], error: Option<io::ErrorKind>| {
-            stream.stream.bytes.extend_from_slice(more);
-            stream.stream.error = error;
-            let mut bytes = [0; 5];
-            let mut buffer = ReadBuf::new(&mut bytes);
-            let polled = poll_fn(|cx| {
-                let polled = Pin::new(&mut stream).poll_read(cx, &mut buffer);
-                Poll::Ready(polled.map_err(|error| error.kind()))
-            });
-            let polled = polled.await;
-            assert_eq!(stream.stream.vain, 0);
-            polled.map_ok(|()| buffer.filled().to_vec())
-        };
-        let some = |bytes: &[u8]| Poll::Ready(Ok(bytes.to_vec()));
-        assert_eq!(read(b"", None).await, Poll::Pending);
+        let some = |bytes: &[u8]| Poll::Ready(Some(bytes.to_vec()));
+        assert_eq!(read(&mut stream, b"", 5).await, Poll::Pending);
         // Several records at once, as far as there is room, and the rest of one.
-        assert_eq!(read(b"1234567", None).await, some(b"12345"));
-        assert_eq!(read(b"", None).await, some(b"67"));
-        assert_eq!(read(b"", None).await, Poll::Pending);
+        assert_eq!(read(&mut stream, b"1234567", 5).await, some(b"12345"));
+        assert_eq!(read(&mut stream, b"", 5).await, some(b"67"));
+        assert_eq!(read(&mut stream, b"", 5).await, Poll::Pending);
         // What goes wrong behind something is told after it, once.
-        let broken = io::ErrorKind::InvalidData;
-        assert_eq!(read(b"8", Some(broken)).await, some(b"8"));
-        assert_eq!(read(b"", None).await, Poll::Ready(Err(broken)));
-        assert_eq!(read(b"", None).await, Poll::Pending);
+        stream.stream.error = Some(io::ErrorKind::InvalidData);
+        assert_eq!(read(&mut stream, b"8", 5).await, some(b"8"));
+        assert_eq!(read(&mut stream, b"", 5).await, Poll::Ready(None));
+        assert_eq!(read(&mut stream, b"", 5).await, Poll::Pending);
+        assert_eq!(stream.stream.vain, 0);
+    }
+
+    #[tokio::test]
+    async fn much_is_followed_by_one_more_question() {
+        let much = [0; SMALL + 1];
+        for room in [much.len(), much.len() + 1] {
+            let mut stream = Patient::new(Fake::default());
+            let all = Poll::Ready(Some(much.to_vec()));
+            assert_eq!(read(&mut stream, &much, room).await, all);
+            for _ in 0..2 {
+                assert_eq!(read(&mut stream, b"", 5).await, Poll::Pending);
+                assert_eq!(stream.stream.vain, 1, "{room}");
+            }
+        }
     }
 }
