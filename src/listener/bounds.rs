@@ -2,6 +2,7 @@
 
 use std::{
     net::IpAddr,
+    num::NonZeroU64,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -10,7 +11,6 @@ use std::{
 
 use dashmap::DashMap;
 
-use super::counted_as;
 use crate::config::{Limits, Network};
 
 /// Counts open connections over all threads.
@@ -19,7 +19,7 @@ pub struct Bounds {
     limits: Limits,
     exempt: Vec<Network>,
     open: AtomicUsize,
-    by_address: DashMap<IpAddr, usize>,
+    by_address: DashMap<Client, usize>,
 }
 
 impl Bounds {
@@ -44,17 +44,34 @@ impl Bounds {
             counted_as: None,
         };
         if !self.exempt.iter().any(|network| network.contains(addr)) {
-            let addr = counted_as(addr);
-            let mut count = self.by_address.entry(addr).or_default();
+            let client = Client::of(addr);
+            let mut count = self.by_address.entry(client).or_default();
             if *count >= self.limits.connections_per_address {
                 // The guard must end before `place` gives its own back.
                 drop(count);
                 return None;
             }
             *count += 1;
-            place.counted_as = Some(addr);
+            place.counted_as = Some(client);
         }
         Some(place)
+    }
+}
+
+/// What an address counts as: an IPv6 client is its /64, since it owns all of it. One word, as
+/// every connection holds one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Client(NonZeroU64);
+
+impl Client {
+    fn of(addr: IpAddr) -> Self {
+        let number = match addr.to_canonical() {
+            // Half of it always fits.
+            IpAddr::V6(addr) => u64::try_from(addr.to_bits() >> 64).unwrap_or(u64::MAX),
+            // As a network of groups, from which nothing ever comes (RFC 4291 2.7).
+            IpAddr::V4(addr) => u64::from(u32::MAX) << 32 | u64::from(addr.to_bits()),
+        };
+        Self(NonZeroU64::MIN.saturating_add(number))
     }
 }
 
@@ -62,14 +79,14 @@ impl Bounds {
 #[derive(Debug)]
 pub struct Place {
     bounds: Arc<Bounds>,
-    counted_as: Option<IpAddr>,
+    counted_as: Option<Client>,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         self.bounds.open.fetch_sub(1, Ordering::Relaxed);
-        if let Some(addr) = self.counted_as {
-            self.bounds.by_address.remove_if_mut(&addr, |_, count| {
+        if let Some(client) = self.counted_as {
+            self.bounds.by_address.remove_if_mut(&client, |_, count| {
                 *count -= 1;
                 *count == 0
             });
@@ -102,5 +119,23 @@ mod tests {
         assert!(enter("192.0.2.1").is_none(), "four in all");
         drop(first);
         assert!(enter("2001:db8::3").is_some());
+    }
+
+    #[test]
+    fn an_address_counts_as_itself_or_its_network() {
+        let same =
+            |a: &str, b: &str| Client::of(a.parse().unwrap()) == Client::of(b.parse().unwrap());
+        for (a, b, expected) in [
+            ("192.0.2.1", "192.0.2.1", true),
+            ("192.0.2.1", "::ffff:192.0.2.1", true),
+            ("192.0.2.1", "192.0.2.2", false),
+            ("0.0.0.0", "0.0.0.1", false),
+            ("2001:db8::1", "2001:db8::2", true),
+            ("2001:db8::1", "2001:db8:0:1::1", false),
+            ("::1", "127.0.0.1", false),
+            ("::1", "0:0:0:1::1", false),
+        ] {
+            assert_eq!(same(a, b), expected, "{a} {b}");
+        }
     }
 }

@@ -13,15 +13,8 @@ mod tls;
 mod witness;
 
 use std::{
-    convert::Infallible,
-    future::poll_fn,
-    io,
-    net::{IpAddr, SocketAddr},
-    pin::pin,
-    rc::Rc,
-    sync::Arc,
-    task::Poll,
-    time::Duration,
+    convert::Infallible, future::poll_fn, io, net::SocketAddr, pin::pin, rc::Rc, sync::Arc,
+    task::Poll, time::Duration,
 };
 
 use futures_util::FutureExt as _;
@@ -309,13 +302,5 @@ struct ThisThread;
 impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for ThisThread {
     fn execute(&self, future: F) {
         tokio::task::spawn_local(future);
-    }
-}
-
-/// The address a client counts as: an IPv6 client is its /64, since it owns all of it.
-fn counted_as(addr: IpAddr) -> IpAddr {
-    match addr.to_canonical() {
-        IpAddr::V6(addr) => IpAddr::V6((addr.to_bits() >> 64 << 64).into()),
-        v4 @ IpAddr::V4(_) => v4,
     }
 }

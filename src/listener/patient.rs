@@ -178,6 +178,12 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_connection_takes_no_larger_size_of_the_allocator() {
+        type Stream = TlsStream<Ahead<Metered<TcpStream>>>;
+        assert!(size_of::<super::super::Witnessed<Patient<Stream>>>() <= 1280);
+    }
+
     /// What a read with this much room comes to, once `more` has come.
     async fn read(stream: &mut Patient<Fake>, more: &[u8], room: usize) -> Poll<Option<Vec<u8>>> {
         stream.stream.bytes.extend_from_slice(more);
