@@ -1,8 +1,13 @@
-//! How TCP connections are set up, on either side of us.
+//! How TCP connections are set up, on either side of us, and who counts as one client.
 //!
 //! Imports nothing of ours.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    num::NonZeroU64,
+    time::Duration,
+};
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
@@ -44,6 +49,24 @@ pub fn set_local(socket: &SockRef<'_>) {
     let _ = socket.set_tcp_congestion(LOCAL);
 }
 
+/// What an address counts as: an IPv6 client is its /64, since it owns all of it. One word, as
+/// every connection holds one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Client(NonZeroU64);
+
+impl Client {
+    /// What `addr` counts as.
+    pub fn of(addr: IpAddr) -> Self {
+        let number = match addr.to_canonical() {
+            // Half of it always fits.
+            IpAddr::V6(addr) => u64::try_from(addr.to_bits() >> 64).unwrap_or(u64::MAX),
+            // As a network of groups, from which nothing ever comes (RFC 4291 2.7).
+            IpAddr::V4(addr) => u64::from(u32::MAX) << 32 | u64::from(addr.to_bits()),
+        };
+        Self(NonZeroU64::MIN.saturating_add(number))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use tokio::net::TcpListener;
@@ -59,6 +82,24 @@ mod tests {
         for stream in [local, accepted] {
             let control = SockRef::from(&stream).tcp_congestion().unwrap();
             assert!(control.starts_with(LOCAL));
+        }
+    }
+
+    #[test]
+    fn an_address_counts_as_itself_or_its_network() {
+        let same =
+            |a: &str, b: &str| Client::of(a.parse().unwrap()) == Client::of(b.parse().unwrap());
+        for (a, b, expected) in [
+            ("192.0.2.1", "192.0.2.1", true),
+            ("192.0.2.1", "::ffff:192.0.2.1", true),
+            ("192.0.2.1", "192.0.2.2", false),
+            ("0.0.0.0", "0.0.0.1", false),
+            ("2001:db8::1", "2001:db8::2", true),
+            ("2001:db8::1", "2001:db8:0:1::1", false),
+            ("::1", "127.0.0.1", false),
+            ("::1", "0:0:0:1::1", false),
+        ] {
+            assert_eq!(same(a, b), expected, "{a} {b}");
         }
     }
 }

@@ -13,11 +13,11 @@ use std::{
 
 use tokio::{sync::oneshot, time::Instant};
 
-use super::limits::counted_as;
 use crate::{
     names::Username,
     secret::Secret,
     session::{APPROVAL_CODE, Claims},
+    tcp::Client,
 };
 
 /// How many terminals wait at most from one address, or one /64 of IPv6.
@@ -71,7 +71,7 @@ impl Approvals {
     /// Begins to wait, unless too many do.
     pub fn ask(self: &Arc<Self>, user: &str, from: IpAddr) -> Option<Ask> {
         let mut waiting = self.waiting();
-        let near = |other: &&Waiting| counted_as(other.from) == counted_as(from);
+        let near = |other: &&Waiting| Client::of(other.from) == Client::of(from);
         let each = waiting.values().filter(near).count();
         if waiting.len() >= self.most || each >= WAITING_EACH {
             return None;

@@ -13,7 +13,7 @@ use std::{
 use dashmap::DashMap;
 use tokio::time::Instant;
 
-use crate::{config, names::Username};
+use crate::{config, names::Username, tcp::Client};
 
 /// How many failed logins an address has before it is turned away for a while: two people who
 /// forgot which key it was, and then some.
@@ -27,9 +27,9 @@ const ADDRESSES: usize = 100_000;
 /// Counts those who have not logged in yet, those who have, and failures by address.
 #[derive(Debug)]
 pub struct Door {
-    knocking: Arc<Places<IpAddr>>,
+    knocking: Arc<Places<Client>>,
     inside: Arc<Places<Username>>,
-    failures: DashMap<IpAddr, (f64, Instant)>,
+    failures: DashMap<Client, (f64, Instant)>,
 }
 
 /// Why a connection is turned away.
@@ -71,12 +71,12 @@ impl Door {
     ///
     /// # Errors
     /// [`Full`] if there is none.
-    pub fn knock(&self, addr: IpAddr) -> Result<Place<IpAddr>, Full> {
-        let addr = counted_as(addr);
-        if self.failed(addr) >= FAILURES {
+    pub fn knock(&self, addr: IpAddr) -> Result<Place<Client>, Full> {
+        let client = Client::of(addr);
+        if self.failed(client) >= FAILURES {
             return Err(Full::Failures);
         }
-        self.knocking.take(addr).ok_or(Full::Unauthenticated)
+        self.knocking.take(client).ok_or(Full::Unauthenticated)
     }
 
     /// Takes a place for a connection of somebody who has logged in.
@@ -89,22 +89,22 @@ impl Door {
 
     /// Somebody at this address tried to log in and did not get in.
     pub fn fail(&self, addr: IpAddr) {
-        let addr = counted_as(addr);
+        let client = Client::of(addr);
         if self.failures.len() >= ADDRESSES {
             let old = Instant::now() - FORGOTTEN;
             self.failures.retain(|_, (_, at)| *at > old);
         }
-        let failed = self.failed(addr);
-        self.failures.insert(addr, (failed + 1.0, Instant::now()));
+        let failed = self.failed(client);
+        self.failures.insert(client, (failed + 1.0, Instant::now()));
     }
 
     /// Somebody at this address logged in: whoever failed there before is none who guesses.
     pub fn forgive(&self, addr: IpAddr) {
-        self.failures.remove(&counted_as(addr));
+        self.failures.remove(&Client::of(addr));
     }
 
-    fn failed(&self, addr: IpAddr) -> f64 {
-        let Some(failures) = self.failures.get(&addr) else {
+    fn failed(&self, client: Client) -> f64 {
+        let Some(failures) = self.failures.get(&client) else {
             return 0.0;
         };
         let (count, at) = *failures;
@@ -162,14 +162,6 @@ impl<K: Eq + Hash> Drop for Place<K> {
             *count -= 1;
             *count == 0
         });
-    }
-}
-
-/// The address a client counts as: an IPv6 client is its /64, since it owns all of it.
-pub fn counted_as(addr: IpAddr) -> IpAddr {
-    match addr.to_canonical() {
-        IpAddr::V6(addr) => IpAddr::V6((addr.to_bits() >> 64 << 64).into()),
-        v4 @ IpAddr::V4(_) => v4,
     }
 }
 
