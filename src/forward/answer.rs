@@ -171,26 +171,19 @@ fn length(headers: &HeaderMap, said: &Said<'_>, none: bool) -> Result<(Length, b
     if none {
         return Ok((Length::Exact(0), said.codings.is_empty()));
     }
-    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
-    let first = lengths.next();
     match &said.codings[..] {
         [] => {}
         [only] if only.eq_ignore_ascii_case(b"chunked") => {
-            return Ok((Length::Chunked, first.is_none()));
+            let certain = !headers.contains_key(header::CONTENT_LENGTH);
+            return Ok((Length::Chunked, certain));
         }
         // Any other coding would have to be undone here, and none is ever asked for.
         _ => return Err(AnswerError::NotHttp),
     }
-    let Some(first) = first else {
-        return Ok((Length::UntilClose, true));
-    };
-    let digits = first.to_str().unwrap_or_default();
-    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    match digits.parse() {
-        Ok(length) if plain && lengths.all(|other| other == first) => {
-            Ok((Length::Exact(length), true))
-        }
-        _ => Err(AnswerError::NotHttp),
+    match fields::content_length(headers) {
+        Ok(Some(length)) => Ok((Length::Exact(length), true)),
+        Ok(None) => Ok((Length::UntilClose, true)),
+        Err(fields::Uncertain) => Err(AnswerError::NotHttp),
     }
 }
 

@@ -214,25 +214,18 @@ fn write_path(to: &ForRequest<'_>, out: &mut Vec<u8>) -> Result<(), HeadError> {
 /// What the client says of the body's length, in the one way that every reader agrees on.
 fn declared(headers: &HeaderMap) -> Result<Option<Framing>, HeadError> {
     let mut codings = headers.get_all(header::TRANSFER_ENCODING).into_iter();
-    let mut lengths = headers.get_all(header::CONTENT_LENGTH).into_iter();
     if let Some(coding) = codings.next() {
         let certain = coding.as_bytes().eq_ignore_ascii_case(b"chunked")
             && codings.next().is_none()
-            && lengths.next().is_none();
+            && !headers.contains_key(header::CONTENT_LENGTH);
         return certain
             .then_some(Some(Framing::Chunked))
             .ok_or(HeadError::Framing);
     }
-    let Some(length) = lengths.next() else {
-        return Ok(None);
-    };
-    let digits = length.to_str().unwrap_or_default();
-    let certain =
-        digits.bytes().all(|byte| byte.is_ascii_digit()) && lengths.all(|other| other == length);
-    let number = digits.parse().ok().filter(|_| certain);
-    number
-        .map(|number| Some(Framing::Length(number)))
-        .ok_or(HeadError::Framing)
+    match fields::content_length(headers) {
+        Ok(length) => Ok(length.map(Framing::Length)),
+        Err(fields::Uncertain) => Err(HeadError::Framing),
+    }
 }
 
 /// How the body follows: as the client framed it, or in chunks if only we know its end
