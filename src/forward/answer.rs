@@ -5,7 +5,6 @@
 
 use std::mem::MaybeUninit;
 
-use bytes::{Bytes, BytesMut};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version, header, response::Parts,
 };
@@ -19,6 +18,9 @@ const MOST_FIELDS: usize = 100;
 pub const MOST_BYTES: usize = 256 * 1024;
 /// The end of a head.
 const END: &[u8] = b"\r\n\r\n";
+/// How many fields are remembered of an answer, of up to how many bytes each.
+const MOST_KNOWN: usize = 32;
+const LONGEST_KNOWN: usize = 512;
 
 /// How the end of an answer's body is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,32 +44,66 @@ pub struct Head {
     pub keep: bool,
 }
 
-/// The bytes of a head, if `buffer` holds a whole one. `seen` is how many bytes were searched
-/// before, so that one that comes byte by byte is searched once.
+/// The fields of a connection's last answer, in order. Most answers of an app say the same in most of
+/// theirs, and what stands in its place again need not be checked and made again.
+#[derive(Default)]
+pub struct Known(Vec<(HeaderName, HeaderValue)>);
+
+impl Known {
+    /// The field that is read next; `place` is how many before it are remembered.
+    fn field(
+        &mut self,
+        place: &mut usize,
+        read: &httparse::Header<'_>,
+    ) -> Result<(HeaderName, HeaderValue), AnswerError> {
+        if read.value.len() > LONGEST_KNOWN || *place == MOST_KNOWN {
+            return field(read);
+        }
+        let here = *place;
+        *place += 1;
+        let known = self.0.get_mut(here);
+        if let Some((name, value)) = &known
+            && value.as_bytes() == read.value
+            && name.as_str().eq_ignore_ascii_case(read.name)
+        {
+            return Ok((name.clone(), value.clone()));
+        }
+        let new = field(read)?;
+        match known {
+            Some(known) => known.clone_from(&new),
+            None => self.0.push(new.clone()),
+        }
+        Ok(new)
+    }
+}
+
+/// How many bytes the head takes that `read` begins with, if all of it is there. `seen` is how many
+/// were searched before, so that one that comes byte by byte is searched once.
 ///
 /// # Errors
 /// [`AnswerError::TooLarge`].
-pub fn take(buffer: &mut BytesMut, seen: &mut usize) -> Result<Option<Bytes>, AnswerError> {
-    // Its end may have come in two pieces.
+pub fn end(read: &[u8], seen: &mut usize) -> Result<Option<usize>, AnswerError> {
+    // It may have come in two pieces.
     let from = seen.saturating_sub(END.len() - 1);
-    match memchr::memmem::find(&buffer[from..], END) {
+    match memchr::memmem::find(&read[from..], END) {
         Some(end) => {
             *seen = 0;
-            Ok(Some(buffer.split_to(from + end + END.len()).freeze()))
+            Ok(Some(from + end + END.len()))
         }
-        None if buffer.len() > MOST_BYTES => Err(AnswerError::TooLarge),
+        None if read.len() > MOST_BYTES => Err(AnswerError::TooLarge),
         None => {
-            *seen = buffer.len();
+            *seen = read.len();
             Ok(None)
         }
     }
 }
 
-/// Reads a whole head. `bodiless`: whether the request was one for a head alone.
+/// Reads a whole head. `bodiless`: whether the request was one for a head alone. `known` is of the
+/// answer before it on this connection.
 ///
 /// # Errors
 /// [`AnswerError::NotHttp`].
-pub fn parse(bytes: &Bytes, bodiless: bool) -> Result<Head, AnswerError> {
+pub fn parse(bytes: &[u8], bodiless: bool, known: &mut Known) -> Result<Head, AnswerError> {
     let mut fields = [const { MaybeUninit::uninit() }; MOST_FIELDS];
     let mut parsed = httparse::Response::new(&mut []);
     let read =
@@ -81,7 +117,7 @@ pub fn parse(bytes: &Bytes, bodiless: bool) -> Result<Head, AnswerError> {
     parts.status = status;
     // Every step has its own version (RFC 9110 2.5).
     parts.version = Version::HTTP_11;
-    let (headers, said) = end_to_end(bytes, parsed.headers)?;
+    let (headers, said) = end_to_end(parsed.headers, known)?;
     parts.headers = headers;
     let old = parsed.version != Some(1);
     let none = bodiless
@@ -114,15 +150,16 @@ struct Said<'a> {
 
 /// The fields that don't end with the connection (RFC 9110 7.6.1), and what those said that do.
 fn end_to_end<'a>(
-    bytes: &Bytes,
     fields: &[httparse::Header<'a>],
+    known: &mut Known,
 ) -> Result<(HeaderMap, Said<'a>), AnswerError> {
     let mut said = Said::default();
     let mut named = Vec::new();
     // With room for what is added on the way.
     let mut map = HeaderMap::with_capacity(fields.len() + 4);
+    let mut place = 0;
     for field in fields {
-        let name = name(field)?;
+        let (name, value) = known.field(&mut place, field)?;
         if name == header::CONNECTION {
             for token in fields::tokens_of(field.value) {
                 said.close |= token.eq_ignore_ascii_case(b"close");
@@ -133,7 +170,7 @@ fn end_to_end<'a>(
         } else if name == header::TRANSFER_ENCODING {
             said.codings.push(field.value);
         } else if !fields::is_hop_by_hop(name.as_str()) {
-            map.append(name, value(bytes, field)?);
+            map.append(name, value);
         }
     }
     for name in named {
@@ -145,25 +182,19 @@ fn end_to_end<'a>(
     Ok((map, said))
 }
 
-/// The fields of trailers, as slices of the `bytes` they were read from.
+/// The fields of trailers.
 ///
 /// # Errors
 /// [`AnswerError::NotHttp`].
-pub fn trailers(bytes: &Bytes, fields: &[httparse::Header<'_>]) -> Result<HeaderMap, AnswerError> {
-    let mut map = HeaderMap::with_capacity(fields.len());
-    for field in fields {
-        map.append(name(field)?, value(bytes, field)?);
-    }
-    Ok(map)
+pub fn trailers(fields: &[httparse::Header<'_>]) -> Result<HeaderMap, AnswerError> {
+    fields.iter().map(field).collect()
 }
 
-fn name(field: &httparse::Header<'_>) -> Result<HeaderName, AnswerError> {
-    HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| AnswerError::NotHttp)
-}
-
-fn value(bytes: &Bytes, field: &httparse::Header<'_>) -> Result<HeaderValue, AnswerError> {
-    let value = HeaderValue::from_maybe_shared(bytes.slice_ref(field.value));
-    value.map_err(|_| AnswerError::NotHttp)
+/// A field with bytes of its own, so that it doesn't hold on to all that was read with it.
+fn field(read: &httparse::Header<'_>) -> Result<(HeaderName, HeaderValue), AnswerError> {
+    let name = HeaderName::from_bytes(read.name.as_bytes());
+    let value = HeaderValue::from_bytes(read.value);
+    name.ok().zip(value.ok()).ok_or(AnswerError::NotHttp)
 }
 
 /// How the body follows, and whether that was said in one way only.
@@ -194,9 +225,8 @@ mod tests {
     use super::*;
 
     fn read(text: &[u8], bodiless: bool) -> Result<Head, AnswerError> {
-        let (mut buffer, mut seen) = (BytesMut::from(text), 0);
-        match take(&mut buffer, &mut seen)? {
-            Some(head) => parse(&head, bodiless),
+        match end(text, &mut 0)? {
+            Some(end) => parse(&text[..end], bodiless, &mut Known::default()),
             None => Err(AnswerError::Ended),
         }
     }
@@ -301,21 +331,69 @@ mod tests {
         }
     }
 
+    #[test]
+    fn little_is_remembered_whatever_an_app_says() {
+        let long = format!("long: {}", "x".repeat(LONGEST_KNOWN + 1));
+        let fields = |first: &str| format!("{first}\r\n{}", "a: 1\r\n".repeat(MOST_FIELDS - 1));
+        let mut known = Known::default();
+        for first in [&long[..], "a: 1", &long] {
+            let text = format!("HTTP/1.1 200 OK\r\n{}\r\n", fields(first));
+            let head = parse(text.as_bytes(), false, &mut known).unwrap();
+            assert_eq!(head.parts.headers.len(), MOST_FIELDS);
+            assert_eq!(known.0.len(), MOST_KNOWN);
+            assert!(
+                known
+                    .0
+                    .iter()
+                    .all(|(_, value)| value.len() <= LONGEST_KNOWN)
+            );
+        }
+    }
+
     proptest! {
         #[test]
         fn a_head_is_the_same_however_it_is_cut(cut in 1..60_usize) {
             let text = b"HTTP/1.1 200 OK\r\nserver: x\r\ncontent-length: 3\r\n\r\nabc";
-            let (mut buffer, mut seen) = (BytesMut::new(), 0);
+            let (mut read, mut seen) = (Vec::new(), 0);
             let mut found = None;
             for piece in text.chunks(cut) {
-                buffer.extend_from_slice(piece);
+                read.extend_from_slice(piece);
                 if found.is_none() {
-                    found = take(&mut buffer, &mut seen).unwrap();
+                    found = end(&read, &mut seen).unwrap();
                 }
             }
-            let head = parse(&found.unwrap(), false).unwrap();
+            let (head, body) = read.split_at(found.unwrap());
+            let head = parse(head, false, &mut Known::default()).unwrap();
             prop_assert_eq!(head.length, Length::Exact(3));
-            prop_assert_eq!(&buffer[..], b"abc");
+            prop_assert_eq!(body, b"abc");
+        }
+
+        #[test]
+        fn what_came_before_on_a_connection_changes_nothing(
+            heads in proptest::collection::vec(
+                proptest::collection::vec(
+                    prop::sample::select(&[
+                        "a: 1", "A: 1", "a: 2", "b: 1", "a:", "server: x", "Server: X",
+                        "content-length: 3", "connection: b", "keep-alive: 1",
+                    ][..]),
+                    0..5,
+                ),
+                1..5,
+            ),
+        ) {
+            let mut known = Known::default();
+            for lines in heads {
+                let fields: String = lines.iter().flat_map(|line| [line, "\r\n"]).collect();
+                let text = format!("HTTP/1.1 200 OK\r\n{fields}\r\n");
+                let all = |head: Head| {
+                    let fields = head.parts.headers.iter();
+                    let fields = fields.map(|(name, value)| (name.clone(), value.clone()));
+                    (fields.collect::<Vec<_>>(), head.length, head.keep)
+                };
+                let again = parse(text.as_bytes(), false, &mut known).map(all);
+                let alone = parse(text.as_bytes(), false, &mut Known::default()).map(all);
+                prop_assert_eq!(again.ok(), alone.ok());
+            }
         }
 
         #[test]

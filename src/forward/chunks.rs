@@ -84,11 +84,13 @@ impl Chunks {
                     if buffer.len() > MOST_TRAILERS {
                         return Err(AnswerError::TooLarge);
                     }
-                    let Some(bytes) = answer::take(buffer, seen)? else {
+                    let Some(end) = answer::end(buffer, seen)? else {
                         return Ok(Step::More);
                     };
                     *self = Self::End;
-                    return trailers(&bytes).map(Step::Trailers);
+                    let read = trailers(&buffer[..end]);
+                    buffer.advance(end);
+                    return read.map(Step::Trailers);
                 }
                 Self::End => return Ok(Step::End),
             }
@@ -117,11 +119,11 @@ fn size(line: &[u8]) -> Result<u64, AnswerError> {
     size.ok_or(AnswerError::NotHttp)
 }
 
-fn trailers(bytes: &Bytes) -> Result<HeaderMap, AnswerError> {
+fn trailers(bytes: &[u8]) -> Result<HeaderMap, AnswerError> {
     let mut fields = [httparse::EMPTY_HEADER; MOST_FIELDS];
     match httparse::parse_headers(bytes, &mut fields) {
         Ok(httparse::Status::Complete((end, fields))) if end == bytes.len() => {
-            answer::trailers(bytes, fields)
+            answer::trailers(fields)
         }
         _ => Err(AnswerError::NotHttp),
     }

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::BytesMut;
+use bytes::{Buf as _, BytesMut};
 use futures_util::poll;
 use http::StatusCode;
 use tokio::{
@@ -28,7 +28,7 @@ use tokio_util::{io::poll_read_buf, sync::CancellationToken};
 
 use super::{
     AnswerError, ForwardError,
-    answer::{self, Head, Length},
+    answer::{self, Head, Known, Length},
     request::Draft,
     upload::{Upload, UploadError},
 };
@@ -54,6 +54,7 @@ pub struct Connection {
     pub buffer: BytesMut,
     /// The head that is sent.
     pub draft: Draft,
+    known: Known,
 }
 
 /// An exchange went wrong.
@@ -86,6 +87,7 @@ impl Connection {
             write: Some(write),
             buffer: BytesMut::new(),
             draft: Draft::default(),
+            known: Known::default(),
         })
     }
 
@@ -207,8 +209,10 @@ impl Connection {
     ) -> Poll<Result<Head, Failure>> {
         let broken = |error| Failure::Final(ForwardError::Broken(error));
         loop {
-            if let Some(bytes) = answer::take(&mut self.buffer, seen).map_err(broken)? {
-                return Poll::Ready(answer::parse(&bytes, bodiless).map_err(broken));
+            if let Some(end) = answer::end(&self.buffer, seen).map_err(broken)? {
+                let head = answer::parse(&self.buffer[..end], bodiless, &mut self.known);
+                self.buffer.advance(end);
+                return Poll::Ready(head.map_err(broken));
             }
             let error = match ready!(self.poll_fill(cx, 0)) {
                 Ok(0) => AnswerError::Ended,
