@@ -1,27 +1,21 @@
 //! The head of an upstream's answer, read strictly (RFC 9112 4 and 6.3). Pure: no I/O.
 //!
-//! Imports `http`, `httparse` and what this room knows of fields. Promise: an answer has one length
+//! Imports `http` and what this room knows of lines and fields. Promise: an answer has one length
 //! that every reader agrees on, or it is none; what it says of its connection ends here.
-
-use std::mem::MaybeUninit;
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version, header, response::Parts,
 };
-use httparse::{ParserConfig, Status};
 
-use super::{AnswerError, fields};
+use super::{
+    AnswerError, fields,
+    lines::{self, Known, LINE_END, Start},
+};
 
 /// Most fields in an answer's head.
 const MOST_FIELDS: usize = 100;
 /// Most bytes in one.
 pub const MOST_BYTES: usize = 256 * 1024;
-/// The end of a head.
-const END: &[u8] = b"\r\n\r\n";
-/// How many fields are remembered of an answer, of up to how many bytes each.
-const MOST_KNOWN: usize = 32;
-const LONGEST_KNOWN: usize = 512;
-
 /// How the end of an answer's body is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Length {
@@ -44,94 +38,100 @@ pub struct Head {
     pub keep: bool,
 }
 
-/// The fields of a connection's last answer, in order. Most answers of an app say the same in most of
-/// theirs, and what stands in its place again need not be checked and made again.
-#[derive(Default)]
-pub struct Known(Vec<(HeaderName, HeaderValue)>);
-
-impl Known {
-    /// The field that is read next; `place` is how many before it are remembered.
-    fn field(
-        &mut self,
-        place: &mut usize,
-        read: &httparse::Header<'_>,
-    ) -> Result<(HeaderName, HeaderValue), AnswerError> {
-        if read.value.len() > LONGEST_KNOWN || *place == MOST_KNOWN {
-            return field(read);
-        }
-        let here = *place;
-        *place += 1;
-        let known = self.0.get_mut(here);
-        if let Some((name, value)) = &known
-            && value.as_bytes() == read.value
-            && name.as_str().eq_ignore_ascii_case(read.name)
-        {
-            return Ok((name.clone(), value.clone()));
-        }
-        let new = field(read)?;
-        match known {
-            Some(known) => known.clone_from(&new),
-            None => self.0.push(new.clone()),
-        }
-        Ok(new)
-    }
-}
-
-/// How many bytes the head takes that `read` begins with, if all of it is there. `seen` is how many
-/// were searched before, so that one that comes byte by byte is searched once.
+/// Reads the head that `read` begins with: the head and how many bytes it takes, or nothing if not
+/// all of it is there. `seen` is how many bytes were read in vain before; `bodiless`, whether the
+/// request was one for a head alone; `known`, what this connection's last answer said.
 ///
 /// # Errors
-/// [`AnswerError::TooLarge`].
-pub fn end(read: &[u8], seen: &mut usize) -> Result<Option<usize>, AnswerError> {
-    // It may have come in two pieces.
-    let from = seen.saturating_sub(END.len() - 1);
-    match memchr::memmem::find(&read[from..], END) {
-        Some(end) => {
-            *seen = 0;
-            Ok(Some(from + end + END.len()))
-        }
-        None if read.len() > MOST_BYTES => Err(AnswerError::TooLarge),
-        None => {
-            *seen = read.len();
-            Ok(None)
-        }
+/// [`AnswerError`].
+pub fn read(
+    read: &[u8],
+    seen: &mut usize,
+    bodiless: bool,
+    known: &mut Known,
+) -> Result<Option<(Head, usize)>, AnswerError> {
+    // Most come whole. One that comes byte by byte is read again once its end is there.
+    let worth_it = match *seen {
+        0 => !read.is_empty(),
+        seen => lines::end(read, seen).is_some(),
+    };
+    if worth_it && let Some(found) = whole(read, bodiless, known)? {
+        *seen = 0;
+        return Ok(Some(found));
     }
+    if read.len() > MOST_BYTES {
+        return Err(AnswerError::TooLarge);
+    }
+    *seen = read.len();
+    Ok(None)
 }
 
-/// Reads a whole head. `bodiless`: whether the request was one for a head alone. `known` is of the
-/// answer before it on this connection.
-///
-/// # Errors
-/// [`AnswerError::NotHttp`].
-pub fn parse(bytes: &[u8], bodiless: bool, known: &mut Known) -> Result<Head, AnswerError> {
-    let mut fields = [const { MaybeUninit::uninit() }; MOST_FIELDS];
-    let mut parsed = httparse::Response::new(&mut []);
-    let read =
-        ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, bytes, &mut fields);
-    if read != Ok(Status::Complete(bytes.len())) {
-        return Err(AnswerError::NotHttp);
+fn whole(
+    read: &[u8],
+    bodiless: bool,
+    known: &mut Known,
+) -> Result<Option<(Head, usize)>, AnswerError> {
+    // With room for what is added on the way.
+    let mut map = HeaderMap::with_capacity(known.len() + 4);
+    let mut said = Said::default();
+    let Some((&Start { status, old }, mut at)) = known.start(read)? else {
+        return Ok(None);
+    };
+    let mut place = 0;
+    while !read[at..].starts_with(LINE_END) {
+        let Some((field, length)) = known.field(place, &read[at..])? else {
+            return Ok(None);
+        };
+        if !field.hop_by_hop {
+            map.append(field.name.clone(), field.value.clone());
+        } else if field.name == header::CONNECTION {
+            said.of_connection(field.value.as_bytes());
+        } else if field.name == header::TRANSFER_ENCODING {
+            said.codings.push(field.value.clone());
+        }
+        at += length;
+        place += 1;
+        if place > MOST_FIELDS {
+            return Err(AnswerError::NotHttp);
+        }
     }
-    let code = parsed.code.unwrap_or_default();
-    let status = StatusCode::from_u16(code).map_err(|_| AnswerError::NotHttp)?;
-    let mut parts = Response::new(()).into_parts().0;
-    parts.status = status;
-    // Every step has its own version (RFC 9110 2.5).
-    parts.version = Version::HTTP_11;
-    let (headers, said) = end_to_end(parsed.headers, known)?;
-    parts.headers = headers;
-    let old = parsed.version != Some(1);
+    at += LINE_END.len();
+    known.settle(place, at);
+    let head = head(status, old, bodiless, map, &said)?;
+    Ok(Some((head, at)))
+}
+
+/// A head of what was read of it.
+fn head(
+    status: StatusCode,
+    old: bool,
+    bodiless: bool,
+    mut headers: HeaderMap,
+    said: &Said,
+) -> Result<Head, AnswerError> {
+    for name in &said.named {
+        // Framing is not the sender's to take away (RFC 9110 7.6.1, "MUST NOT").
+        if *name != header::CONTENT_LENGTH {
+            headers.remove(name);
+        }
+    }
     let none = bodiless
         || status.is_informational()
         || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    let (length, certain) = length(&parts.headers, &said, none)?;
+    let (length, certain) = length(&headers, said, none)?;
     if length == Length::Chunked && old {
         return Err(AnswerError::NotHttp);
     }
     let keep = certain && !old && length != Length::UntilClose && !said.close;
     if !said.codings.is_empty() {
         // Not the length of what was read (RFC 9112 6.3), so not of what we send.
-        parts.headers.remove(header::CONTENT_LENGTH);
+        headers.remove(header::CONTENT_LENGTH);
     }
+    let mut parts = Response::new(()).into_parts().0;
+    parts.status = status;
+    // Every step has its own version (RFC 9110 2.5).
+    parts.version = Version::HTTP_11;
+    parts.headers = headers;
     Ok(Head {
         parts,
         length,
@@ -139,72 +139,36 @@ pub fn parse(bytes: &[u8], bodiless: bool, known: &mut Known) -> Result<Head, An
     })
 }
 
-/// What a head says of its connection alone.
+/// What a head says of its connection alone (RFC 9110 7.6.1).
 #[derive(Default)]
-struct Said<'a> {
+struct Said {
     /// The lines of `Transfer-Encoding`.
-    codings: Vec<&'a [u8]>,
+    codings: Vec<HeaderValue>,
+    /// The fields that end with it besides those that always do.
+    named: Vec<HeaderName>,
     /// Whether there is no other answer behind this one.
     close: bool,
 }
 
-/// The fields that don't end with the connection (RFC 9110 7.6.1), and what those said that do.
-fn end_to_end<'a>(
-    fields: &[httparse::Header<'a>],
-    known: &mut Known,
-) -> Result<(HeaderMap, Said<'a>), AnswerError> {
-    let mut said = Said::default();
-    let mut named = Vec::new();
-    // With room for what is added on the way.
-    let mut map = HeaderMap::with_capacity(fields.len() + 4);
-    let mut place = 0;
-    for field in fields {
-        let (name, value) = known.field(&mut place, field)?;
-        if name == header::CONNECTION {
-            for token in fields::tokens_of(field.value) {
-                said.close |= token.eq_ignore_ascii_case(b"close");
-                if fields::names_field(token) {
-                    named.extend(HeaderName::from_bytes(token));
-                }
+impl Said {
+    fn of_connection(&mut self, value: &[u8]) {
+        for token in fields::tokens_of(value) {
+            self.close |= token.eq_ignore_ascii_case(b"close");
+            if fields::names_field(token) {
+                self.named.extend(HeaderName::from_bytes(token));
             }
-        } else if name == header::TRANSFER_ENCODING {
-            said.codings.push(field.value);
-        } else if !fields::is_hop_by_hop(name.as_str()) {
-            map.append(name, value);
         }
     }
-    for name in named {
-        // Framing is not the sender's to take away (RFC 9110 7.6.1, "MUST NOT").
-        if name != header::CONTENT_LENGTH {
-            map.remove(name);
-        }
-    }
-    Ok((map, said))
-}
-
-/// The fields of trailers.
-///
-/// # Errors
-/// [`AnswerError::NotHttp`].
-pub fn trailers(fields: &[httparse::Header<'_>]) -> Result<HeaderMap, AnswerError> {
-    fields.iter().map(field).collect()
-}
-
-/// A field with bytes of its own, so that it doesn't hold on to all that was read with it.
-fn field(read: &httparse::Header<'_>) -> Result<(HeaderName, HeaderValue), AnswerError> {
-    let name = HeaderName::from_bytes(read.name.as_bytes());
-    let value = HeaderValue::from_bytes(read.value);
-    name.ok().zip(value.ok()).ok_or(AnswerError::NotHttp)
 }
 
 /// How the body follows, and whether that was said in one way only.
-fn length(headers: &HeaderMap, said: &Said<'_>, none: bool) -> Result<(Length, bool), AnswerError> {
+fn length(headers: &HeaderMap, said: &Said, none: bool) -> Result<(Length, bool), AnswerError> {
     if none {
         return Ok((Length::Exact(0), said.codings.is_empty()));
     }
     match &said.codings[..] {
         [] => {}
-        [only] if only.eq_ignore_ascii_case(b"chunked") => {
+        [only] if only.as_bytes().eq_ignore_ascii_case(b"chunked") => {
             let certain = !headers.contains_key(header::CONTENT_LENGTH);
             return Ok((Length::Chunked, certain));
         }
@@ -225,10 +189,8 @@ mod tests {
     use super::*;
 
     fn read(text: &[u8], bodiless: bool) -> Result<Head, AnswerError> {
-        match end(text, &mut 0)? {
-            Some(end) => parse(&text[..end], bodiless, &mut Known::default()),
-            None => Err(AnswerError::Ended),
-        }
+        let found = super::read(text, &mut 0, bodiless, &mut Known::default())?;
+        found.map(|(head, _)| head).ok_or(AnswerError::Ended)
     }
 
     #[test]
@@ -332,40 +294,32 @@ mod tests {
     }
 
     #[test]
-    fn little_is_remembered_whatever_an_app_says() {
-        let long = format!("long: {}", "x".repeat(LONGEST_KNOWN + 1));
-        let fields = |first: &str| format!("{first}\r\n{}", "a: 1\r\n".repeat(MOST_FIELDS - 1));
-        let mut known = Known::default();
-        for first in [&long[..], "a: 1", &long] {
-            let text = format!("HTTP/1.1 200 OK\r\n{}\r\n", fields(first));
-            let head = parse(text.as_bytes(), false, &mut known).unwrap();
-            assert_eq!(head.parts.headers.len(), MOST_FIELDS);
-            assert_eq!(known.0.len(), MOST_KNOWN);
-            assert!(
-                known
-                    .0
-                    .iter()
-                    .all(|(_, value)| value.len() <= LONGEST_KNOWN)
-            );
+    fn a_head_has_an_end() {
+        let field = "a: 1\r\n";
+        for (fields, expected) in [(MOST_FIELDS, true), (MOST_FIELDS + 1, false)] {
+            let text = format!("HTTP/1.1 200 OK\r\n{}\r\n", field.repeat(fields));
+            assert_eq!(read(text.as_bytes(), false).is_ok(), expected);
         }
+        let endless = format!("HTTP/1.1 200 OK\r\na: {}", "x".repeat(MOST_BYTES));
+        let endless = read(endless.as_bytes(), false);
+        assert!(matches!(endless, Err(AnswerError::TooLarge)));
     }
 
     proptest! {
         #[test]
         fn a_head_is_the_same_however_it_is_cut(cut in 1..60_usize) {
             let text = b"HTTP/1.1 200 OK\r\nserver: x\r\ncontent-length: 3\r\n\r\nabc";
-            let (mut read, mut seen) = (Vec::new(), 0);
+            let (mut there, mut seen, mut known) = (Vec::new(), 0, Known::default());
             let mut found = None;
             for piece in text.chunks(cut) {
-                read.extend_from_slice(piece);
+                there.extend_from_slice(piece);
                 if found.is_none() {
-                    found = end(&read, &mut seen).unwrap();
+                    found = super::read(&there, &mut seen, false, &mut known).unwrap();
                 }
             }
-            let (head, body) = read.split_at(found.unwrap());
-            let head = parse(head, false, &mut Known::default()).unwrap();
+            let (head, end) = found.unwrap();
             prop_assert_eq!(head.length, Length::Exact(3));
-            prop_assert_eq!(body, b"abc");
+            prop_assert_eq!(&there[end..], b"abc");
         }
 
         #[test]
@@ -385,13 +339,16 @@ mod tests {
             for lines in heads {
                 let fields: String = lines.iter().flat_map(|line| [line, "\r\n"]).collect();
                 let text = format!("HTTP/1.1 200 OK\r\n{fields}\r\n");
-                let all = |head: Head| {
+                let all = |found: Option<(Head, usize)>| {
+                    let (head, end) = found.unwrap();
+                    assert_eq!(end, text.len());
                     let fields = head.parts.headers.iter();
                     let fields = fields.map(|(name, value)| (name.clone(), value.clone()));
                     (fields.collect::<Vec<_>>(), head.length, head.keep)
                 };
-                let again = parse(text.as_bytes(), false, &mut known).map(all);
-                let alone = parse(text.as_bytes(), false, &mut Known::default()).map(all);
+                let again = super::read(text.as_bytes(), &mut 0, false, &mut known).map(all);
+                let mut none = Known::default();
+                let alone = super::read(text.as_bytes(), &mut 0, false, &mut none).map(all);
                 prop_assert_eq!(again.ok(), alone.ok());
             }
         }

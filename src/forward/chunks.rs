@@ -3,7 +3,10 @@
 use bytes::{Buf as _, Bytes, BytesMut};
 use http::HeaderMap;
 
-use super::{AnswerError, answer};
+use super::{
+    AnswerError,
+    lines::{self, Field, LINE_END},
+};
 
 /// Longest line with a chunk's size: extensions are read over, not kept.
 const LONGEST_LINE: usize = 4096;
@@ -84,7 +87,8 @@ impl Chunks {
                     if buffer.len() > MOST_TRAILERS {
                         return Err(AnswerError::TooLarge);
                     }
-                    let Some(end) = answer::end(buffer, seen)? else {
+                    let Some(end) = lines::end(buffer, *seen) else {
+                        *seen = buffer.len();
                         return Ok(Step::More);
                     };
                     *self = Self::End;
@@ -119,14 +123,18 @@ fn size(line: &[u8]) -> Result<u64, AnswerError> {
     size.ok_or(AnswerError::NotHttp)
 }
 
-fn trailers(bytes: &[u8]) -> Result<HeaderMap, AnswerError> {
-    let mut fields = [httparse::EMPTY_HEADER; MOST_FIELDS];
-    match httparse::parse_headers(bytes, &mut fields) {
-        Ok(httparse::Status::Complete((end, fields))) if end == bytes.len() => {
-            answer::trailers(fields)
+fn trailers(mut read: &[u8]) -> Result<HeaderMap, AnswerError> {
+    let mut trailers = HeaderMap::new();
+    while read != LINE_END {
+        let line = lines::first(read).ok_or(AnswerError::NotHttp)?;
+        let field = Field::read(line)?;
+        trailers.append(field.name, field.value);
+        if trailers.len() > MOST_FIELDS {
+            return Err(AnswerError::NotHttp);
         }
-        _ => Err(AnswerError::NotHttp),
+        read = &read[line.len()..];
     }
+    Ok(trailers)
 }
 
 #[cfg(test)]

@@ -28,7 +28,8 @@ use tokio_util::{io::poll_read_buf, sync::CancellationToken};
 
 use super::{
     AnswerError, ForwardError,
-    answer::{self, Head, Known, Length},
+    answer::{self, Head, Length},
+    lines::Known,
     request::Draft,
     upload::{Upload, UploadError},
 };
@@ -209,10 +210,10 @@ impl Connection {
     ) -> Poll<Result<Head, Failure>> {
         let broken = |error| Failure::Final(ForwardError::Broken(error));
         loop {
-            if let Some(end) = answer::end(&self.buffer, seen).map_err(broken)? {
-                let head = answer::parse(&self.buffer[..end], bodiless, &mut self.known);
+            let read = answer::read(&self.buffer, seen, bodiless, &mut self.known);
+            if let Some((head, end)) = read.map_err(broken)? {
                 self.buffer.advance(end);
-                return Poll::Ready(head.map_err(broken));
+                return Poll::Ready(Ok(head));
             }
             let error = match ready!(self.poll_fill(cx, 0)) {
                 Ok(0) => AnswerError::Ended,

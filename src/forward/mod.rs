@@ -12,6 +12,7 @@ mod cookies;
 mod error;
 mod fields;
 mod frames;
+mod lines;
 mod location;
 mod moment;
 mod pool;
