@@ -8,14 +8,16 @@ use http::{
 };
 
 use super::{
-    AnswerError, fields,
-    lines::{self, Known, LINE_END, Start},
+    AnswerError,
+    fields::{self, Uncertain},
+    lines::{self, Known, LINE_END, StatusLine},
 };
 
 /// Most fields in an answer's head.
 const MOST_FIELDS: usize = 100;
-/// Most bytes in one.
-pub const MOST_BYTES: usize = 256 * 1024;
+/// Most bytes that are read of a head without its end.
+const MOST_BYTES: usize = 256 * 1024;
+
 /// How the end of an answer's body is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Length {
@@ -38,73 +40,74 @@ pub struct Head {
     pub keep: bool,
 }
 
-/// Reads the head that `read` begins with: the head and how many bytes it takes, or nothing if not
-/// all of it is there. `seen` is how many bytes were read in vain before; `bodiless`, whether the
-/// request was one for a head alone; `known`, what this connection's last answer said.
+/// Reads the head that `bytes` begin with: the head and how many of them it takes, or nothing if not
+/// all of it is there. `seen` is how many were read in vain before; `bodiless`, whether the request
+/// was one for a head alone; `known`, the lines of this connection's last answer.
 ///
 /// # Errors
 /// [`AnswerError`].
 pub fn read(
-    read: &[u8],
+    bytes: &[u8],
     seen: &mut usize,
     bodiless: bool,
     known: &mut Known,
 ) -> Result<Option<(Head, usize)>, AnswerError> {
-    // Most come whole. One that comes byte by byte is read again once its end is there.
-    let worth_it = match *seen {
-        0 => !read.is_empty(),
-        seen => lines::end(read, seen).is_some(),
+    // Most come whole, and are read at once. Of one that didn't, the end is awaited first, so that
+    // what comes byte by byte is read twice and not each time.
+    let ready = match *seen {
+        0 => !bytes.is_empty(),
+        seen => lines::end(bytes, seen).is_some(),
     };
-    if worth_it && let Some(found) = whole(read, bodiless, known)? {
+    if ready && let Some(found) = whole(bytes, bodiless, known)? {
         *seen = 0;
         return Ok(Some(found));
     }
-    if read.len() > MOST_BYTES {
+    if bytes.len() > MOST_BYTES {
         return Err(AnswerError::TooLarge);
     }
-    *seen = read.len();
+    *seen = bytes.len();
     Ok(None)
 }
 
+/// Reads a head line by line; nothing if its end is not there.
 fn whole(
-    read: &[u8],
+    bytes: &[u8],
     bodiless: bool,
     known: &mut Known,
 ) -> Result<Option<(Head, usize)>, AnswerError> {
     // With room for what is added on the way.
-    let mut map = HeaderMap::with_capacity(known.len() + 4);
-    let mut said = Said::default();
-    let Some((&Start { status, old }, mut at)) = known.start(read)? else {
+    let room = known.len() + 4;
+    let Some((&status, mut at)) = known.status(bytes)? else {
         return Ok(None);
     };
+    let (mut headers, mut said) = (HeaderMap::with_capacity(room), Said::default());
     let mut place = 0;
-    while !read[at..].starts_with(LINE_END) {
-        let Some((field, length)) = known.field(place, &read[at..])? else {
+    while !bytes[at..].starts_with(LINE_END) {
+        if place == MOST_FIELDS {
+            return Err(AnswerError::TooLarge);
+        }
+        let Some((field, length)) = known.field(place, &bytes[at..])? else {
             return Ok(None);
         };
         if !field.hop_by_hop {
-            map.append(field.name.clone(), field.value.clone());
+            headers.append(field.name.clone(), field.value.clone());
         } else if field.name == header::CONNECTION {
-            said.of_connection(field.value.as_bytes());
+            said.read_connection(field.value.as_bytes());
         } else if field.name == header::TRANSFER_ENCODING {
             said.codings.push(field.value.clone());
         }
         at += length;
         place += 1;
-        if place > MOST_FIELDS {
-            return Err(AnswerError::NotHttp);
-        }
     }
     at += LINE_END.len();
     known.settle(place, at);
-    let head = head(status, old, bodiless, map, &said)?;
+    let head = head(status, bodiless, headers, &said)?;
     Ok(Some((head, at)))
 }
 
 /// A head of what was read of it.
 fn head(
-    status: StatusCode,
-    old: bool,
+    StatusLine { status, http10 }: StatusLine,
     bodiless: bool,
     mut headers: HeaderMap,
     said: &Said,
@@ -115,18 +118,18 @@ fn head(
             headers.remove(name);
         }
     }
-    let none = bodiless
-        || status.is_informational()
-        || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    let (length, certain) = length(&headers, said, none)?;
-    if length == Length::Chunked && old {
+    // Such an answer never has content, nor a length.
+    let never = status.is_informational() || status == StatusCode::NO_CONTENT;
+    let none = bodiless || never || status == StatusCode::NOT_MODIFIED;
+    let declared = fields::content_length(&headers);
+    let (length, certain) = length(&declared, said, none)?;
+    if length == Length::Chunked && http10 {
         return Err(AnswerError::NotHttp);
     }
-    let keep = certain && !old && length != Length::UntilClose && !said.close;
-    if !said.codings.is_empty() {
-        // Not the length of what was read (RFC 9112 6.3), so not of what we send.
-        headers.remove(header::CONTENT_LENGTH);
-    }
+    let keep = certain && !http10 && length != Length::UntilClose && !said.close;
+    // Beside a coding it isn't the length of what was read (RFC 9112 6.3).
+    let fits = declared.is_ok() && said.codings.is_empty() && !never;
+    limit_length(&mut headers, fits);
     let mut parts = Response::new(()).into_parts().0;
     parts.status = status;
     // Every step has its own version (RFC 9110 2.5).
@@ -139,19 +142,31 @@ fn head(
     })
 }
 
+/// Leaves `Content-Length` once (RFC 9110 8.6), and only where `fits` says that it is the length of
+/// what is sent.
+fn limit_length(headers: &mut HeaderMap, fits: bool) {
+    let mut lines = headers.get_all(header::CONTENT_LENGTH).iter();
+    let first = lines.next().filter(|_| fits).cloned();
+    match first {
+        Some(_) if lines.next().is_none() => {}
+        Some(first) => drop(headers.insert(header::CONTENT_LENGTH, first)),
+        None => drop(headers.remove(header::CONTENT_LENGTH)),
+    }
+}
+
 /// What a head says of its connection alone (RFC 9110 7.6.1).
 #[derive(Default)]
 struct Said {
     /// The lines of `Transfer-Encoding`.
     codings: Vec<HeaderValue>,
-    /// The fields that end with it besides those that always do.
+    /// The fields that `Connection` names, besides those that always end with it.
     named: Vec<HeaderName>,
     /// Whether there is no other answer behind this one.
     close: bool,
 }
 
 impl Said {
-    fn of_connection(&mut self, value: &[u8]) {
+    fn read_connection(&mut self, value: &[u8]) {
         for token in fields::tokens_of(value) {
             self.close |= token.eq_ignore_ascii_case(b"close");
             if fields::names_field(token) {
@@ -162,23 +177,22 @@ impl Said {
 }
 
 /// How the body follows, and whether that was said in one way only.
-fn length(headers: &HeaderMap, said: &Said, none: bool) -> Result<(Length, bool), AnswerError> {
+fn length(
+    declared: &Result<Option<u64>, Uncertain>,
+    said: &Said,
+    none: bool,
+) -> Result<(Length, bool), AnswerError> {
     if none {
         return Ok((Length::Exact(0), said.codings.is_empty()));
     }
-    match &said.codings[..] {
-        [] => {}
-        [only] if only.as_bytes().eq_ignore_ascii_case(b"chunked") => {
-            let certain = !headers.contains_key(header::CONTENT_LENGTH);
-            return Ok((Length::Chunked, certain));
+    match (&said.codings[..], declared) {
+        ([], Ok(Some(length))) => Ok((Length::Exact(*length), true)),
+        ([], Ok(None)) => Ok((Length::UntilClose, true)),
+        ([only], declared) if only.as_bytes().eq_ignore_ascii_case(b"chunked") => {
+            Ok((Length::Chunked, *declared == Ok(None)))
         }
         // Any other coding would have to be undone here, and none is ever asked for.
-        _ => return Err(AnswerError::NotHttp),
-    }
-    match fields::content_length(headers) {
-        Ok(Some(length)) => Ok((Length::Exact(length), true)),
-        Ok(None) => Ok((Length::UntilClose, true)),
-        Err(fields::Uncertain) => Err(AnswerError::NotHttp),
+        _ => Err(AnswerError::NotHttp),
     }
 }
 
@@ -294,15 +308,50 @@ mod tests {
     }
 
     #[test]
-    fn a_head_has_an_end() {
-        let field = "a: 1\r\n";
-        for (fields, expected) in [(MOST_FIELDS, true), (MOST_FIELDS + 1, false)] {
-            let text = format!("HTTP/1.1 200 OK\r\n{}\r\n", field.repeat(fields));
-            assert_eq!(read(text.as_bytes(), false).is_ok(), expected);
+    fn a_length_is_passed_on_once_and_only_if_it_is_one() {
+        for (head, bodiless, expected) in [
+            ("200 OK\r\ncontent-length: 3", false, &["3"][..]),
+            (
+                "200 OK\r\ncontent-length: 3\r\ncontent-length: 3",
+                false,
+                &["3"],
+            ),
+            (
+                "200 OK\r\ncontent-length: 3\r\ncontent-length: 3",
+                true,
+                &["3"],
+            ),
+            (
+                "200 OK\r\ncontent-length: 3\r\ncontent-length: 4",
+                true,
+                &[],
+            ),
+            ("200 OK\r\ncontent-length: many", true, &[]),
+            ("304 Not Modified\r\ncontent-length: 3", false, &["3"]),
+            ("304 Not Modified\r\ncontent-length: -3", false, &[]),
+            ("204 No Content\r\ncontent-length: 3", false, &[]),
+            ("200 OK\r\nserver: x", false, &[]),
+        ] {
+            let text = format!("HTTP/1.1 {head}\r\n\r\n");
+            let found = read(text.as_bytes(), bodiless).unwrap();
+            let lines = found.parts.headers.get_all(header::CONTENT_LENGTH);
+            let lines: Vec<_> = lines.iter().map(HeaderValue::as_bytes).collect();
+            let expected: Vec<_> = expected.iter().map(|line| line.as_bytes()).collect();
+            assert_eq!(lines, expected, "{head:?}");
         }
+    }
+
+    #[test]
+    fn a_head_has_a_bound() {
+        let fields = |count| {
+            let text = format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: 1\r\n".repeat(count));
+            read(text.as_bytes(), false)
+        };
+        assert!(fields(MOST_FIELDS).is_ok());
         let endless = format!("HTTP/1.1 200 OK\r\na: {}", "x".repeat(MOST_BYTES));
-        let endless = read(endless.as_bytes(), false);
-        assert!(matches!(endless, Err(AnswerError::TooLarge)));
+        for found in [fields(MOST_FIELDS + 1), read(endless.as_bytes(), false)] {
+            assert!(matches!(found, Err(AnswerError::TooLarge)));
+        }
     }
 
     proptest! {
@@ -325,31 +374,49 @@ mod tests {
         #[test]
         fn what_came_before_on_a_connection_changes_nothing(
             heads in proptest::collection::vec(
-                proptest::collection::vec(
+                (
                     prop::sample::select(&[
-                        "a: 1", "A: 1", "a: 2", "b: 1", "a:", "server: x", "Server: X",
-                        "content-length: 3", "connection: b", "keep-alive: 1",
+                        "HTTP/1.1 200 OK", "HTTP/1.1 200 Ok", "HTTP/1.1 103 Early Hints",
+                        "HTTP/1.1 404 No", "HTTP/1.0 200 OK",
                     ][..]),
-                    0..5,
+                    proptest::collection::vec(
+                        prop::sample::select(&[
+                            "a: 1", "A: 1", "a: 2", "b: 1", "a:", "a", "server: x", "Server: X",
+                            "content-length: 3", "content-length: 4", "connection: b",
+                            "connection: close", "keep-alive: 1", "transfer-encoding: chunked",
+                        ][..]),
+                        0..5,
+                    ),
                 ),
-                1..5,
+                1..6,
             ),
+            cut in 1..100_usize,
         ) {
             let mut known = Known::default();
-            for lines in heads {
+            for (status, lines) in heads {
                 let fields: String = lines.iter().flat_map(|line| [line, "\r\n"]).collect();
-                let text = format!("HTTP/1.1 200 OK\r\n{fields}\r\n");
-                let all = |found: Option<(Head, usize)>| {
-                    let (head, end) = found.unwrap();
-                    assert_eq!(end, text.len());
+                let text = format!("{status}\r\n{fields}\r\n");
+                let all = |(head, end): (Head, usize)| {
                     let fields = head.parts.headers.iter();
                     let fields = fields.map(|(name, value)| (name.clone(), value.clone()));
-                    (fields.collect::<Vec<_>>(), head.length, head.keep)
+                    let fields: Vec<_> = fields.collect();
+                    (head.parts.status, fields, head.length, head.keep, end)
                 };
-                let again = super::read(text.as_bytes(), &mut 0, false, &mut known).map(all);
+                let mut seen = 0;
+                let first = &text.as_bytes()[..cut.min(text.len())];
+                let again = match super::read(first, &mut seen, false, &mut known) {
+                    Ok(None) => super::read(text.as_bytes(), &mut seen, false, &mut known),
+                    found => found,
+                };
                 let mut none = Known::default();
-                let alone = super::read(text.as_bytes(), &mut 0, false, &mut none).map(all);
-                prop_assert_eq!(again.ok(), alone.ok());
+                let alone = super::read(text.as_bytes(), &mut 0, false, &mut none);
+                let (again, alone) = (again.ok().flatten(), alone.ok().flatten());
+                if let Some((_, end)) = &alone {
+                    let mut fields = [httparse::EMPTY_HEADER; 8];
+                    let others = httparse::Response::new(&mut fields).parse(text.as_bytes());
+                    prop_assert_eq!(others, Ok(httparse::Status::Complete(*end)));
+                }
+                prop_assert_eq!(again.map(all), alone.map(all));
             }
         }
 

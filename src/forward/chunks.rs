@@ -1,4 +1,6 @@
 //! A body in chunks (RFC 9112 7.1), read strictly: two readers must find the same end. Pure.
+//!
+//! Imports `http` and what this room knows of lines.
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use http::HeaderMap;
@@ -10,8 +12,9 @@ use super::{
 
 /// Longest line with a chunk's size: extensions are read over, not kept.
 const LONGEST_LINE: usize = 4096;
-/// Most bytes of trailers, and most of them.
-const MOST_TRAILERS: usize = 64 * 1024;
+/// Most bytes of trailers.
+const MOST_BYTES: usize = 64 * 1024;
+/// Most trailers.
 const MOST_FIELDS: usize = 100;
 
 /// Where in a chunked body the next byte stands.
@@ -22,7 +25,7 @@ pub enum Chunks {
     Size,
     /// In a chunk of which so many bytes are left.
     Data(u64),
-    /// In the end of a chunk's line.
+    /// In the line end behind a chunk's data.
     DataEnd,
     /// In the trailers, of which so many bytes were searched for their end.
     Trailers(usize),
@@ -52,14 +55,18 @@ impl Chunks {
         loop {
             match self {
                 Self::Size => {
-                    let Some(end) = buffer.iter().position(|byte| *byte == b'\n') else {
-                        return more(buffer, LONGEST_LINE);
+                    let Some(line) = lines::first(buffer) else {
+                        if buffer.len() > LONGEST_LINE {
+                            return Err(AnswerError::TooLarge);
+                        }
+                        return Ok(Step::More);
                     };
-                    *self = match size(&buffer[..end])? {
+                    *self = match size(line)? {
                         0 => Self::Trailers(0),
                         size => Self::Data(size),
                     };
-                    buffer.advance(end + 1);
+                    let length = line.len();
+                    buffer.advance(length);
                 }
                 Self::Data(_) if buffer.is_empty() => return Ok(Step::More),
                 Self::Data(left) => {
@@ -71,20 +78,20 @@ impl Chunks {
                     }
                     return Ok(Step::Data(buffer.split_to(there).freeze()));
                 }
-                Self::DataEnd if buffer.len() < 2 => return Ok(Step::More),
+                Self::DataEnd if buffer.len() < LINE_END.len() => return Ok(Step::More),
                 Self::DataEnd => {
-                    if !buffer.starts_with(b"\r\n") {
+                    if !buffer.starts_with(LINE_END) {
                         return Err(AnswerError::NotHttp);
                     }
-                    buffer.advance(2);
+                    buffer.advance(LINE_END.len());
                     *self = Self::Size;
                 }
-                Self::Trailers(_) if buffer.starts_with(b"\r\n") => {
-                    buffer.advance(2);
+                Self::Trailers(_) if buffer.starts_with(LINE_END) => {
+                    buffer.advance(LINE_END.len());
                     *self = Self::End;
                 }
                 Self::Trailers(seen) => {
-                    if buffer.len() > MOST_TRAILERS {
+                    if buffer.len() > MOST_BYTES {
                         return Err(AnswerError::TooLarge);
                     }
                     let Some(end) = lines::end(buffer, *seen) else {
@@ -102,36 +109,29 @@ impl Chunks {
     }
 }
 
-fn more(buffer: &BytesMut, most: usize) -> Result<Step, AnswerError> {
-    if buffer.len() > most {
-        Err(AnswerError::TooLarge)
-    } else {
-        Ok(Step::More)
-    }
-}
-
 /// The size in a line, which may have extensions behind it.
 fn size(line: &[u8]) -> Result<u64, AnswerError> {
-    let line = line.strip_suffix(b"\r").ok_or(AnswerError::NotHttp)?;
+    let line = line.strip_suffix(LINE_END).ok_or(AnswerError::NotHttp)?;
     let digits = line.split(|byte| *byte == b';').next().unwrap_or_default();
-    let digits = digits.trim_ascii_end();
+    // Blanks alone may follow them (RFC 9112 7.1.1), not every white space.
+    let digits = str::from_utf8(digits).unwrap_or_default();
+    let digits = digits.trim_end_matches([' ', '\t']);
     let plain = (1..=16).contains(&digits.len())
-        && digits.iter().all(u8::is_ascii_hexdigit)
+        && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
         && !line.contains(&b'\r');
-    let text = str::from_utf8(digits).ok().filter(|_| plain);
-    let size = text.and_then(|digits| u64::from_str_radix(digits, 16).ok());
+    let size = u64::from_str_radix(digits, 16).ok().filter(|_| plain);
     size.ok_or(AnswerError::NotHttp)
 }
 
 fn trailers(mut read: &[u8]) -> Result<HeaderMap, AnswerError> {
     let mut trailers = HeaderMap::new();
     while read != LINE_END {
-        let line = lines::first(read).ok_or(AnswerError::NotHttp)?;
-        let field = Field::read(line)?;
-        trailers.append(field.name, field.value);
-        if trailers.len() > MOST_FIELDS {
-            return Err(AnswerError::NotHttp);
+        if trailers.len() == MOST_FIELDS {
+            return Err(AnswerError::TooLarge);
         }
+        let line = lines::first(read).ok_or(AnswerError::NotHttp)?;
+        let field = Field::parse(line)?;
+        trailers.append(field.name, field.value);
         read = &read[line.len()..];
     }
     Ok(trailers)
@@ -181,6 +181,7 @@ mod tests {
             ("0x3\r\nabc\r\n0\r\n\r\n", None),
             ("11111111111111111\r\n", None),
             ("3 x\r\nabc\r\n0\r\n\r\n", None),
+            ("3\u{c}\r\nabc\r\n0\r\n\r\n", None),
             ("3;\rx\r\nabc\r\n0\r\n\r\n", None),
             ("0\r\nx y\r\n\r\n", None),
             ("3\r\nab", None),
@@ -190,6 +191,20 @@ mod tests {
                 (body.as_bytes().to_vec(), count, rest.as_bytes().to_vec())
             });
             assert_eq!(found, expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn lines_and_trailers_have_a_bound() {
+        let trailers = |count| format!("0\r\n{}\r\n", "a: 1\r\n".repeat(count));
+        assert!(read(trailers(MOST_FIELDS).as_bytes(), 1000).is_ok());
+        for text in [
+            trailers(MOST_FIELDS + 1),
+            format!("1;{}", "x".repeat(LONGEST_LINE)),
+            format!("0\r\na: {}", "x".repeat(MOST_BYTES)),
+        ] {
+            let found = read(text.as_bytes(), 1000);
+            assert!(matches!(found, Err(AnswerError::TooLarge)), "{found:?}");
         }
     }
 
@@ -207,8 +222,9 @@ mod tests {
                 text.extend(b"\r\n");
                 whole.extend(data);
             }
-            text.extend(b"0\r\n\r\nnext");
-            let (body, _, rest) = read(&text, cut).unwrap();
+            text.extend(b"0\r\nx: 1\r\ny: 2\r\n\r\nnext");
+            let (body, trailers, rest) = read(&text, cut).unwrap();
+            prop_assert_eq!(trailers, 2);
             prop_assert_eq!(body, whole);
             prop_assert_eq!(rest, b"next");
         }

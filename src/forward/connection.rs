@@ -17,7 +17,7 @@ use bytes::{Buf as _, BytesMut};
 use futures_util::poll;
 use http::StatusCode;
 use tokio::{
-    io::AsyncWrite,
+    io::AsyncWriteExt as _,
     net::{
         TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
@@ -39,7 +39,8 @@ use crate::tcp;
 const CONNECT: Duration = Duration::from_secs(5);
 /// Most interim answers to one request.
 const MOST_INTERIM: usize = 100;
-/// How much is read at once, at least and at most: most answers whole, a large body in few calls.
+/// How much room is made for a read once there is little, at least and at most: most answers come
+/// whole, a large body in few calls.
 const SMALL_READ: usize = 4 * 1024;
 const LARGE_READ: usize = 256 * 1024;
 /// Up to which length in bytes a body is worth a moment's wait, to go with its head; and the moment.
@@ -60,9 +61,9 @@ pub struct Connection {
 
 /// An exchange went wrong.
 pub enum Failure {
-    /// Before the app could have seen anything of it.
+    /// Before the app had the whole head: it can't have acted on it.
     Unsent,
-    /// Before anything of an answer came.
+    /// Before the final answer began; interim ones may have come.
     Unanswered(AnswerError),
     /// Otherwise; there is no second try.
     Final(ForwardError),
@@ -92,12 +93,17 @@ impl Connection {
         })
     }
 
+    /// Whether the request was sent whole and nothing more is to be read.
+    pub fn is_done(&self) -> bool {
+        self.write.is_some() && self.buffer.is_empty()
+    }
+
     /// Whether it may be used again, as far as is known: the app neither closed it nor said
     /// anything unasked. Costs no socket call unless something did happen.
     pub fn is_idle(&self) -> bool {
         let unasked = self.read.try_read(&mut [0]);
         let quiet = matches!(unasked, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
-        quiet && self.buffer.is_empty() && self.write.is_some()
+        quiet && self.is_done()
     }
 
     /// Sends the head in `self.draft` and what there is of the body, and waits for the answer's
@@ -110,10 +116,10 @@ impl Connection {
         upload: &mut Option<Box<Upload>>,
         bodiless: bool,
     ) -> Result<Head, Failure> {
-        let draft = std::mem::take(&mut self.draft);
-        let sent = self.send(&draft.text).await;
-        self.draft = draft;
-        if sent.is_err() {
+        let Some(write) = &mut self.write else {
+            return Err(Failure::Unsent);
+        };
+        if write.write_all(&self.draft.text).await.is_err() {
             return Err(Failure::Unsent);
         }
         let (mut seen, mut interim) = (0, 0);
@@ -156,8 +162,8 @@ impl Connection {
 
     /// Lets a short body catch up with its head, if it is about to: many apps write one after the
     /// other, and what is passed on together costs one packet and one wake-up of the client less.
-    pub async fn gather(&mut self, length: &Length) {
-        let Length::Exact(length @ 1..=SHORT) = *length else {
+    pub async fn gather(&mut self, length: Length) {
+        let Length::Exact(length @ 1..=SHORT) = length else {
             return;
         };
         if self.buffer.len() as u64 >= length {
@@ -182,24 +188,6 @@ impl Connection {
     /// The way to the app, for the rest of a body: this connection serves no other request.
     pub fn take_write(&mut self) -> Option<OwnedWriteHalf> {
         self.write.take()
-    }
-
-    async fn send(&mut self, head: &[u8]) -> io::Result<()> {
-        let mut left = head;
-        poll_fn(|cx| {
-            while !left.is_empty() {
-                let Some(write) = &mut self.write else {
-                    return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
-                };
-                let written = ready!(Pin::new(write).poll_write(cx, left))?;
-                if written == 0 {
-                    return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-                }
-                left = &left[written..];
-            }
-            Poll::Ready(Ok(()))
-        })
-        .await
     }
 
     fn poll_head(
@@ -228,18 +216,14 @@ impl Connection {
         }
     }
 
-    /// Reads more into the buffer, where about `left` bytes are to come; 0 is the end.
+    /// Reads more into the buffer, of which about `left` bytes are to come, 0 if that is not known.
+    /// Ready with 0 at the connection's end.
     pub fn poll_fill(&mut self, cx: &mut Context<'_>, left: u64) -> Poll<io::Result<usize>> {
         if self.buffer.capacity() - self.buffer.len() < SMALL_READ / 4 {
             let left = usize::try_from(left).unwrap_or(LARGE_READ);
             self.buffer.reserve(left.clamp(SMALL_READ, LARGE_READ));
         }
         poll_read_buf(Pin::new(&mut self.read), cx, &mut self.buffer)
-    }
-
-    /// Whether the request was sent whole and nothing more is to be read.
-    pub fn is_done(&self) -> bool {
-        self.write.is_some() && self.buffer.is_empty()
     }
 
     /// The bare stream, and what was read of it beyond the head.
@@ -258,30 +242,54 @@ mod tests {
 
     use super::*;
 
+    /// A connection with a head to send, and the app's end of it.
+    async fn connected() -> (Connection, TcpStream) {
+        let app = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (addr, closed) = (app.local_addr().unwrap(), CancellationToken::new());
+        let mut connection = Connection::open(addr, &closed).await.unwrap();
+        connection.draft.text = b"GET / HTTP/1.1\r\n\r\n".to_vec();
+        (connection, app.accept().await.unwrap().0)
+    }
+
     #[tokio::test]
     async fn a_head_waits_for_a_short_body_and_only_for_a_moment() {
-        const HEAD_ALONE: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n";
-        for (text, there) in [
-            (HEAD_ALONE.to_owned() + "whole", 5),
-            (HEAD_ALONE.to_owned(), 0),
-        ] {
-            let app = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let (addr, closed) = (app.local_addr().unwrap(), CancellationToken::new());
-            let mut connection = Connection::open(addr, &closed).await.unwrap();
-            let (mut app, _) = app.accept().await.unwrap();
-            connection.draft.text = b"GET / HTTP/1.1\r\n\r\n".to_vec();
+        for body in ["whole", ""] {
+            let (mut connection, mut app) = connected().await;
             let answer = async {
                 app.read_u8().await.unwrap();
-                app.write_all(text.as_bytes()).await.unwrap();
-                app
+                app.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n")
+                    .await
+                    .unwrap();
             };
             let mut none = None;
-            let (head, _app) = tokio::join!(connection.exchange(&mut none, false), answer);
+            let (head, ()) = tokio::join!(connection.exchange(&mut none, false), answer);
             let Ok(head) = head else {
                 panic!("no answer");
             };
-            connection.gather(&head.length).await;
-            assert_eq!(connection.buffer.len(), there);
+            app.write_all(body.as_bytes()).await.unwrap();
+            connection.gather(head.length).await;
+            assert_eq!(connection.buffer, body);
+        }
+    }
+
+    #[tokio::test]
+    async fn interim_answers_are_passed_over_and_have_an_end() {
+        const HINT: &str = "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n";
+        for (hints, expected) in [(1, true), (MOST_INTERIM, true), (MOST_INTERIM + 1, false)] {
+            let (mut connection, mut app) = connected().await;
+            let text = HINT.repeat(hints) + "HTTP/1.1 404 No\r\ncontent-length: 0\r\n\r\n";
+            app.write_all(text.as_bytes()).await.unwrap();
+            let found = connection.exchange(&mut None, false).await;
+            if expected {
+                let head = found.ok().unwrap();
+                assert_eq!(head.parts.status, StatusCode::NOT_FOUND);
+                assert!(!head.parts.headers.contains_key("link"));
+            } else {
+                assert!(matches!(
+                    found,
+                    Err(Failure::Final(ForwardError::Informational))
+                ));
+            }
         }
     }
 

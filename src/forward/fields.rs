@@ -140,6 +140,12 @@ pub fn is_hop_by_hop(name: &str) -> bool {
     ) && HOP_BY_HOP.contains(&name)
 }
 
+/// Whether a token of `Connection` names a field to be removed that is not removed anyway.
+pub fn names_field(token: &[u8]) -> bool {
+    let is = |known: &str| token.eq_ignore_ascii_case(known.as_bytes());
+    !is("close") && !HOP_BY_HOP.iter().any(|name| is(name))
+}
+
 /// Whether a field may follow a body, in either direction. What an app has us add to requests
 /// is for the caller to refuse besides.
 pub fn allowed_trailer(name: &str) -> bool {
@@ -162,12 +168,6 @@ pub fn limit_trailer(headers: &mut HeaderMap) {
         Ok(list) if !list.is_empty() => drop(headers.insert(header::TRAILER, list)),
         _ => drop(headers.remove(header::TRAILER)),
     }
-}
-
-/// Whether a token of `Connection` names a field that does not concern one connection anyway.
-pub fn names_field(token: &[u8]) -> bool {
-    let is = |known: &str| token.eq_ignore_ascii_case(known.as_bytes());
-    !is("close") && !HOP_BY_HOP.iter().any(|name| is(name))
 }
 
 /// The names in `Trailer` that may trail and are `allowed`, as a list.
@@ -240,6 +240,16 @@ fn starts_with_any(name: &str, prefixes: &[&str]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_first_letter_is_missing() {
+        for name in HOP_BY_HOP {
+            assert!(is_hop_by_hop(name), "{name}");
+        }
+        for name in FORWARDING.iter().chain(&FORWARDING_PREFIXES) {
+            assert!(is_forwarding(name), "{name}");
+        }
+    }
 
     #[test]
     fn trailer_announces_only_what_may_trail() {

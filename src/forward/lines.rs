@@ -12,41 +12,40 @@ use super::{AnswerError, fields};
 pub const LINE_END: &[u8] = b"\r\n";
 /// What ends a head or trailers: an empty line.
 const END: &[u8] = b"\r\n\r\n";
-/// Up to how many bytes of a head are remembered.
+/// Largest head in bytes that is remembered; of a larger one, nothing is.
 const MOST_KNOWN: usize = 8 * 1024;
 
-/// How many bytes of `read` an empty line ends, if there is one. The first `seen` of them were
+/// How many of `bytes` an empty line ends, if there is one. The first `seen` of them were
 /// searched before, so that what comes byte by byte is searched once.
-pub fn end(read: &[u8], seen: usize) -> Option<usize> {
+pub fn end(bytes: &[u8], seen: usize) -> Option<usize> {
     // It may have come in two pieces.
     let from = seen.saturating_sub(END.len() - 1);
-    memchr::memmem::find(&read[from..], END).map(|end| from + end + END.len())
+    memchr::memmem::find(&bytes[from..], END).map(|end| from + end + END.len())
 }
 
 /// The first line with its end, if all of it is there.
-pub fn first(read: &[u8]) -> Option<&[u8]> {
-    memchr::memchr(b'\n', read).map(|end| &read[..=end])
+pub fn first(bytes: &[u8]) -> Option<&[u8]> {
+    memchr::memchr(b'\n', bytes).map(|end| &bytes[..=end])
 }
 
-/// A line without its end.
-fn text(line: &[u8]) -> Result<&[u8], AnswerError> {
+fn without_end(line: &[u8]) -> Result<&[u8], AnswerError> {
     line.strip_suffix(LINE_END).ok_or(AnswerError::NotHttp)
 }
 
-/// The first line of an answer.
+/// The first line of an answer (RFC 9112 4).
 #[derive(Clone, Copy, Debug)]
-pub struct Start {
+pub struct StatusLine {
     pub status: StatusCode,
     /// Whether it is of HTTP/1.0.
-    pub old: bool,
+    pub http10: bool,
 }
 
-impl Start {
-    fn read(line: &[u8]) -> Result<Self, AnswerError> {
-        let text = text(line)?;
+impl StatusLine {
+    fn parse(line: &[u8]) -> Result<Self, AnswerError> {
+        let text = without_end(line)?;
         let (version, rest) = text.split_at_checked(9).ok_or(AnswerError::NotHttp)?;
         let (code, reason) = rest.split_at_checked(3).ok_or(AnswerError::NotHttp)?;
-        let old = match version {
+        let http10 = match version {
             b"HTTP/1.1 " => false,
             b"HTTP/1.0 " => true,
             _ => return Err(AnswerError::NotHttp),
@@ -57,7 +56,7 @@ impl Start {
             return Err(AnswerError::NotHttp);
         }
         let status = StatusCode::from_bytes(code).map_err(|_| AnswerError::NotHttp)?;
-        Ok(Self { status, old })
+        Ok(Self { status, http10 })
     }
 }
 
@@ -71,13 +70,13 @@ pub struct Field {
 }
 
 impl Field {
-    /// Reads a line; which characters may stand in it is `http`'s to say.
+    /// Parses a line; which characters may stand in it is `http`'s to say.
     ///
     /// # Errors
     /// [`AnswerError::NotHttp`], also for one that continues another (RFC 9112 5.2): it would
     /// begin with a blank, and no name does.
-    pub fn read(line: &[u8]) -> Result<Self, AnswerError> {
-        let text = text(line)?;
+    pub fn parse(line: &[u8]) -> Result<Self, AnswerError> {
+        let text = without_end(line)?;
         let colon = memchr::memchr(b':', text).ok_or(AnswerError::NotHttp)?;
         let name = HeaderName::from_bytes(&text[..colon]).map_err(|_| AnswerError::NotHttp)?;
         // With bytes of its own, so that it doesn't hold on to all that was read with it.
@@ -103,46 +102,48 @@ fn trim(value: &[u8]) -> &[u8] {
     &value[begin..end]
 }
 
+/// A line as it came, its end included, and what it says.
+struct Line<T> {
+    bytes: Box<[u8]>,
+    says: T,
+}
+
+/// What the line that `bytes` begin with says, and how many of them it takes: as is known of it, or
+/// parsed and known from now on. `None` if not all of it is there.
+fn recall<'a, T>(
+    known: &'a mut Option<Line<T>>,
+    bytes: &[u8],
+    parse: fn(&[u8]) -> Result<T, AnswerError>,
+) -> Result<Option<(&'a T, usize)>, AnswerError> {
+    let same = |known: &Line<T>| bytes.starts_with(&known.bytes);
+    if !known.as_ref().is_some_and(same) {
+        let Some(line) = first(bytes) else {
+            return Ok(None);
+        };
+        *known = Some(Line {
+            bytes: line.into(),
+            says: parse(line)?,
+        });
+    }
+    Ok(known.as_ref().map(|line| (&line.says, line.bytes.len())))
+}
+
 /// The lines of a connection's last answer. Most answers of an app have most lines in common, and
-/// what stands in its place again need not be read again.
+/// what stands in its place again need not be parsed again.
 #[derive(Default)]
 pub struct Known {
-    start: Option<Line<Start>>,
-    fields: Vec<Line<Field>>,
-}
-
-/// What was read of a line.
-struct Line<T> {
-    text: Box<[u8]>,
-    read: T,
-}
-
-impl<T> Line<T> {
-    fn new(text: &[u8], read: T) -> Self {
-        let text = text.into();
-        Self { text, read }
-    }
-
-    /// What it says, and how many bytes it takes.
-    fn said(&self) -> (&T, usize) {
-        (&self.read, self.text.len())
-    }
+    status: Option<Line<StatusLine>>,
+    fields: Vec<Option<Line<Field>>>,
 }
 
 impl Known {
-    /// The first line of an answer and how many bytes it takes; `None` if not all of it is there.
+    /// The status line that `bytes` begin with, and how many of them it takes; `None` if not all of
+    /// it is there.
     ///
     /// # Errors
     /// [`AnswerError::NotHttp`].
-    pub fn start(&mut self, read: &[u8]) -> Result<Option<(&Start, usize)>, AnswerError> {
-        let known = self.start.as_ref();
-        if !known.is_some_and(|known| read.starts_with(&known.text)) {
-            let Some(line) = first(read) else {
-                return Ok(None);
-            };
-            self.start = Some(Line::new(line, Start::read(line)?));
-        }
-        Ok(self.start.as_ref().map(Line::said))
+    pub fn status(&mut self, bytes: &[u8]) -> Result<Option<(&StatusLine, usize)>, AnswerError> {
+        recall(&mut self.status, bytes, StatusLine::parse)
     }
 
     /// The same of the field that has `place` others before it.
@@ -152,29 +153,21 @@ impl Known {
     pub fn field(
         &mut self,
         place: usize,
-        read: &[u8],
+        bytes: &[u8],
     ) -> Result<Option<(&Field, usize)>, AnswerError> {
-        let known = self.fields.get(place);
-        if !known.is_some_and(|known| read.starts_with(&known.text)) {
-            let Some(line) = first(read) else {
-                return Ok(None);
-            };
-            let new = Line::new(line, Field::read(line)?);
-            match self.fields.get_mut(place) {
-                Some(known) => *known = new,
-                None => self.fields.push(new),
-            }
+        if place >= self.fields.len() {
+            self.fields.resize_with(place + 1, || None);
         }
-        Ok(self.fields.get(place).map(Line::said))
+        recall(&mut self.fields[place], bytes, Field::parse)
     }
 
-    /// How many fields the last answer had.
+    /// How many fields are remembered: about as many as will come.
     pub fn len(&self) -> usize {
         self.fields.len()
     }
 
-    /// A head is read whole that had so many fields and bytes: little is remembered, whatever an
-    /// app says.
+    /// Ends a head of so many fields and bytes that was read whole: what stood behind it in the last
+    /// one is forgotten, and all of a large one.
     pub fn settle(&mut self, fields: usize, bytes: usize) {
         if bytes > MOST_KNOWN {
             *self = Self::default();
@@ -211,8 +204,8 @@ mod tests {
             (" HTTP/1.1 200 OK\r\n", None),
             ("\r\n", None),
         ] {
-            let found = Start::read(line.as_bytes()).ok();
-            let found = found.map(|start| (start.status.as_u16(), start.old));
+            let found = StatusLine::parse(line.as_bytes()).ok();
+            let found = found.map(|line| (line.status.as_u16(), line.http10));
             assert_eq!(found, expected, "{line:?}");
         }
     }
@@ -225,6 +218,7 @@ mod tests {
             ("a: \t x \t\r\n", Some(("a", "x"))),
             ("a:\r\n", Some(("a", ""))),
             ("a: :b\r\n", Some(("a", ":b"))),
+            ("a: \u{e9}\r\n", Some(("a", "\u{e9}"))),
             ("a : x\r\n", None),
             (" a: x\r\n", None),
             ("\ta: x\r\n", None),
@@ -238,19 +232,36 @@ mod tests {
             ("a: \u{b}x\r\n", None),
             ("\u{e9}: x\r\n", None),
         ] {
-            let found = Field::read(line.as_bytes()).ok();
+            let found = Field::parse(line.as_bytes()).ok();
             let found = found.as_ref();
-            let found = found.map(|read| (read.name.as_str(), read.value.to_str().unwrap()));
+            let found = found.map(|field| (field.name.as_str(), field.value.as_bytes()));
+            let expected = expected.map(|(name, value)| (name, value.as_bytes()));
             assert_eq!(found, expected, "{line:?}");
         }
     }
 
+    #[test]
+    fn little_is_remembered_whatever_an_app_says() {
+        for (bytes, fields, left) in [
+            (MOST_KNOWN, 2, 2),
+            (MOST_KNOWN, 1, 1),
+            (MOST_KNOWN + 1, 2, 0),
+        ] {
+            let mut known = Known::default();
+            for place in 0..2 {
+                known.field(place, b"a: 1\r\n").unwrap();
+            }
+            known.settle(fields, bytes);
+            assert_eq!(known.len(), left, "{bytes} {fields}");
+        }
+    }
+
+    // Whatever is parsed here, others parse in the same way.
     proptest! {
-        /// Whatever is read here, the library that reads our requests reads in the same way.
         #[test]
-        fn nothing_is_read_as_others_would_not_read_it(line in "[a-c:\\- \t\r\n\0\u{e9}]{0,12}") {
+        fn a_field_is_the_same_to_others(line in "[a-c\\- \t]{0,3}:[a-c:\\- \t\r\n\0\u{e9}]{0,6}") {
             let line = line + "\r\n";
-            if let Ok(field) = Field::read(line.as_bytes()) {
+            if let Ok(field) = Field::parse(line.as_bytes()) {
                 let whole = line.clone() + "\r\n";
                 let mut fields = [httparse::EMPTY_HEADER; 8];
                 let read = httparse::parse_headers(whole.as_bytes(), &mut fields).unwrap();
@@ -260,6 +271,22 @@ mod tests {
                 prop_assert_eq!(end, whole.len());
                 prop_assert!(field.name.as_str().eq_ignore_ascii_case(only.name));
                 prop_assert_eq!(field.value.as_bytes(), only.value);
+            }
+        }
+
+        #[test]
+        fn a_status_line_is_the_same_to_others(
+            line in "HTTP/1[.][0-2] {1,2}[0-9]{2,4}[ a\t\r\n\0\u{e9}]{0,4}",
+        ) {
+            let line = line + "\r\n";
+            if let Ok(found) = StatusLine::parse(line.as_bytes()) {
+                let whole = line.clone() + "\r\n";
+                let mut fields = [httparse::EMPTY_HEADER; 8];
+                let mut others = httparse::Response::new(&mut fields);
+                let end = others.parse(whole.as_bytes()).unwrap();
+                prop_assert_eq!(end, httparse::Status::Complete(whole.len()));
+                prop_assert_eq!(others.code, Some(found.status.as_u16()));
+                prop_assert_eq!(others.version, Some(u8::from(!found.http10)));
             }
         }
     }

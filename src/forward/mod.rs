@@ -156,7 +156,7 @@ impl Pool {
         }
         // A body that is still being sent may be what the rest waits for.
         if upload.is_none() {
-            connection.gather(&length).await;
+            connection.gather(length).await;
         }
         response::clean(&mut parts, &to.response);
         let home = keep.then(|| Home {
