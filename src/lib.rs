@@ -4,7 +4,7 @@
 //! `session` who may enter, `workspace` has the app up, `forward` carries it there; `front` is
 //! that line, written once. Beside the stream stand `reaper`, `scrape`, `admin` with `doctor`, and
 //! `pages`; under all of it `engine`, `log`, `metrics`, `config`, `symptoms`, `problem`, `names`,
-//! `secret`, `tcp` and `text`. `serve` wires everything, `cli` is what an operator types;
+//! `places`, `secret`, `tcp` and `text`. `serve` wires everything, `cli` is what an operator types;
 //! docs/architecture.md has the order.
 
 #![deny(missing_docs)]
@@ -23,6 +23,7 @@ pub mod log;
 pub mod metrics;
 pub mod names;
 pub mod pages;
+pub mod places;
 pub mod problem;
 pub mod reaper;
 pub mod route;

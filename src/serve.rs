@@ -163,7 +163,7 @@ async fn run_with(config: Config) -> Result<(), ServeError> {
     tasks.spawn(reaper::run(workspaces.clone(), stop.clone()));
     let api = api(&config, &symptoms, &sessions, &workspaces);
     tasks.spawn(admin::serve(admin_socket, api.clone(), stop.clone()));
-    let bounds = Bounds::new(config.limits.clone(), config.listen.trusted_proxies.clone());
+    let bounds = Bounds::new(&config.limits, config.listen.trusted_proxies.clone());
     // Of those who log in, so that the others find a place.
     let approvals = Approvals::new(config.ssh.unauthenticated.div_ceil(2));
     let shared = Arc::new(Shared {

@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 pub const SILENCE: Duration = Duration::from_mins(1);
 /// Congestion control that every kernel has and lets everyone choose (ip-sysctl,
 /// `tcp_allowed_congestion_control`).
-const LOCAL: &[u8] = b"reno";
+const LOCAL_CONGESTION: &[u8] = b"reno";
 
 /// Has a connection send at once, and find out that its peer has gone.
 ///
@@ -36,7 +36,7 @@ pub fn tune(stream: &TcpStream) -> io::Result<()> {
 /// What the system says.
 pub async fn connect_local(addr: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(addr).await?;
-    set_local(&SockRef::from(&stream));
+    set_local_congestion(&SockRef::from(&stream));
     tune(&stream)?;
     Ok(stream)
 }
@@ -44,13 +44,13 @@ pub async fn connect_local(addr: SocketAddr) -> io::Result<TcpStream> {
 /// Has a socket, or those that it will accept, send to peers on this machine by a congestion
 /// control without a rate of its own. One that has, such as BBR, is for networks: here it costs a
 /// timer for every few segments of a large body.
-pub fn set_local(socket: &SockRef<'_>) {
+pub fn set_local_congestion(socket: &SockRef<'_>) {
     // A sandbox may know no such option, and loses nothing but speed.
-    let _ = socket.set_tcp_congestion(LOCAL);
+    let _ = socket.set_tcp_congestion(LOCAL_CONGESTION);
 }
 
-/// What an address counts as: an IPv6 client is its /64, since it owns all of it. One word, as
-/// every connection holds one.
+/// What an address counts as: an IPv6 client is its /64, since it owns all of it. One machine
+/// word, as every connection holds one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Client(NonZeroU64);
 
@@ -60,7 +60,7 @@ impl Client {
         let number = match addr.to_canonical() {
             // Half of it always fits.
             IpAddr::V6(addr) => u64::try_from(addr.to_bits() >> 64).unwrap_or(u64::MAX),
-            // As a network of groups, from which nothing ever comes (RFC 4291 2.7).
+            // As a multicast prefix (RFC 4291 2.7), from which nothing ever comes.
             IpAddr::V4(addr) => u64::from(u32::MAX) << 32 | u64::from(addr.to_bits()),
         };
         Self(NonZeroU64::MIN.saturating_add(number))
@@ -76,12 +76,16 @@ mod tests {
     #[tokio::test]
     async fn what_is_on_this_machine_is_not_sent_to_as_over_a_network() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        set_local(&SockRef::from(&listener));
+        set_local_congestion(&SockRef::from(&listener));
         let local = connect_local(listener.local_addr().unwrap()).await.unwrap();
         let (accepted, _) = listener.accept().await.unwrap();
+        assert!(local.nodelay().unwrap());
+        let socket = SockRef::from(&local);
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(SILENCE));
         for stream in [local, accepted] {
             let control = SockRef::from(&stream).tcp_congestion().unwrap();
-            assert!(control.starts_with(LOCAL));
+            assert!(control.starts_with(LOCAL_CONGESTION));
         }
     }
 

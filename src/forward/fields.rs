@@ -1,8 +1,8 @@
 //! What header fields mean to a proxy: which concern one connection, which say who the client
 //! is, which may follow a body.
 //!
-//! Imports `http` alone. Promise: a name is judged the same with dashes and with underscores,
-//! because upstreams that hand fields on as environment variables (RFC 3875 4.1.18) can't tell
+//! Imports `http` alone. Promise: a name that a request may bring is judged the same with dashes and
+//! with underscores, because upstreams that hand fields on as environment variables (RFC 3875 4.1.18) can't tell
 //! the two apart.
 
 use std::borrow::Cow;
@@ -132,7 +132,7 @@ pub fn is_forwarding(dashed: &str) -> bool {
     ) && (FORWARDING.contains(&dashed) || starts_with_any(dashed, &FORWARDING_PREFIXES))
 }
 
-/// Whether a field concerns one connection alone, whatever `Connection` says.
+/// Whether a field, with dashes, concerns one connection alone, whatever `Connection` says.
 pub fn is_hop_by_hop(name: &str) -> bool {
     matches!(
         name.as_bytes().first(),

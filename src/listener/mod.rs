@@ -1,6 +1,6 @@
 //! Accepts connections: TLS, HTTP/1.1 and HTTP/2, bounds, and who is on the other side.
 //!
-//! Imports `config`, `metrics` and `tcp`. Promise: the accept loop never waits for a client; every connection has
+//! Imports `config`, `metrics`, `places` and `tcp`. Promise: the accept loop never waits for a client; every connection has
 //! a bound on its handshake, its heads and its number; a stop lets requests end in time.
 
 mod ahead;
@@ -114,7 +114,7 @@ impl Bound {
         socket.bind(&addr.into())?;
         if addr.ip().is_loopback() {
             // The connections that it accepts inherit this.
-            tcp::set_local(&SockRef::from(&socket));
+            tcp::set_local_congestion(&SockRef::from(&socket));
         }
         socket.listen(4096)?;
         let socket = socket.into();

@@ -1,5 +1,8 @@
 //! Asks TLS for more only when there may be more. hyper and tokio-rustls together would ask four
 //! times in vain for each request, and each time all the way down.
+//!
+//! Imports `metrics`. One question in vain is asked: after much was read, since rustls gives memory
+//! back only when it is asked for the next record.
 
 use std::{
     io,
@@ -17,47 +20,48 @@ use super::{ahead::Ahead, through::write_through};
 use crate::metrics::Metered;
 
 /// A stream that can tell whether there may be more, without being read.
-pub trait Source {
+pub trait ReadReady {
     /// Waits until a read may find something, be it the end or an error.
-    fn poll_source(&self, cx: &mut Context<'_>) -> Poll<()>;
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()>;
 }
 
-impl Source for TcpStream {
-    fn poll_source(&self, cx: &mut Context<'_>) -> Poll<()> {
+impl ReadReady for TcpStream {
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.poll_read_ready(cx).map(drop)
     }
 }
 
-impl<S: Source> Source for Metered<S> {
-    fn poll_source(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.get_ref().poll_source(cx)
+impl<S: ReadReady> ReadReady for Metered<S> {
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.get_ref().poll_readable(cx)
     }
 }
 
-impl<S: Source> Source for Ahead<S> {
-    fn poll_source(&self, cx: &mut Context<'_>) -> Poll<()> {
+impl<S: ReadReady> ReadReady for Ahead<S> {
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
         if self.has_some() {
             Poll::Ready(())
         } else {
-            self.get_ref().poll_source(cx)
+            self.get_ref().poll_readable(cx)
         }
     }
 }
 
-impl<S: Source> Source for TlsStream<S> {
-    fn poll_source(&self, cx: &mut Context<'_>) -> Poll<()> {
+impl<S: ReadReady> ReadReady for TlsStream<S> {
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
         let (stream, session) = self.get_ref();
         // Whole records are decrypted as they come: it wants no more while it has any of them, and
         // once it was told that none will follow.
         if session.wants_read() {
-            stream.poll_source(cx)
+            stream.poll_readable(cx)
         } else {
             Poll::Ready(())
         }
     }
 }
 
-/// Up to how many bytes at once leave TLS with no more memory than it keeps for every connection.
+/// Most bytes read at once after which rustls holds no more memory than it keeps for every
+/// connection.
 const SMALL: usize = 2 * 1024;
 
 /// A stream that is read only when there may be more.
@@ -80,7 +84,7 @@ impl<S> Patient<S> {
     }
 }
 
-impl<S: AsyncBufRead + Source + Unpin> AsyncRead for Patient<S> {
+impl<S: AsyncBufRead + ReadReady + Unpin> AsyncRead for Patient<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -97,7 +101,7 @@ impl<S: AsyncBufRead + Source + Unpin> AsyncRead for Patient<S> {
         let mut stream = Pin::new(stream);
         let before = buffer.filled().len();
         while buffer.remaining() > 0 {
-            let polled = match stream.poll_source(cx) {
+            let polled = match stream.poll_readable(cx) {
                 Poll::Ready(()) => stream.as_mut().poll_fill_buf(cx),
                 // In vain, but before it asks for more, rustls gives back what much of it took.
                 Poll::Pending if std::mem::take(grown) => stream.as_mut().poll_fill_buf(cx),
@@ -140,8 +144,8 @@ mod tests {
         vain: usize,
     }
 
-    impl Source for Fake {
-        fn poll_source(&self, _: &mut Context<'_>) -> Poll<()> {
+    impl ReadReady for Fake {
+        fn poll_readable(&self, _: &mut Context<'_>) -> Poll<()> {
             if self.error.is_some() || !self.bytes.is_empty() {
                 Poll::Ready(())
             } else {
@@ -178,6 +182,7 @@ mod tests {
         }
     }
 
+    /// One of the allocator's sizes: an idle WebSocket holds such a stream for as long as it is open.
     #[test]
     fn a_connection_takes_no_larger_size_of_the_allocator() {
         type Stream = TlsStream<Ahead<Metered<TcpStream>>>;

@@ -17,11 +17,12 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Ended, Ssh, audit::Refusals, authorized::Permits, inbox::Inbox, keys::Unanswered,
-    limits::Place, pace::Pace, store::Account,
+    Ended, Ssh, audit::Refusals, authorized::Permits, inbox::Inbox, keys::Unanswered, pace::Pace,
+    store::Account,
 };
 use crate::{
     names::Username,
+    places::Place,
     session::Claims,
     shell::{Shell, ShellError},
     workspace::{Cause, Entering, Kind, Mover, OpenChannel},

@@ -1,19 +1,16 @@
 //! How many may knock and how many are in, and how often: places, and patience with an address.
 
-use std::{
-    hash::Hash,
-    net::IpAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use dashmap::DashMap;
 use tokio::time::Instant;
 
-use crate::{config, names::Username, tcp::Client};
+use crate::{
+    config,
+    names::Username,
+    places::{Place, Places},
+    tcp::Client,
+};
 
 /// How many failed logins an address has before it is turned away for a while: two people who
 /// forgot which key it was, and then some.
@@ -76,7 +73,9 @@ impl Door {
         if self.failed(client) >= FAILURES {
             return Err(Full::Failures);
         }
-        self.knocking.take(client).ok_or(Full::Unauthenticated)
+        self.knocking
+            .take(Some(client))
+            .ok_or(Full::Unauthenticated)
     }
 
     /// Takes a place for a connection of somebody who has logged in.
@@ -84,7 +83,7 @@ impl Door {
     /// # Errors
     /// [`Full`] if there is none.
     pub fn enter(&self, user: &Username) -> Result<Place<Username>, Full> {
-        self.inside.take(user.clone()).ok_or(Full::Inside)
+        self.inside.take(Some(user.clone())).ok_or(Full::Inside)
     }
 
     /// Somebody at this address tried to log in and did not get in.
@@ -110,58 +109,6 @@ impl Door {
         let (count, at) = *failures;
         let forgotten = at.elapsed().as_secs_f64() / FORGOTTEN.as_secs_f64();
         (count - forgotten).max(0.0)
-    }
-}
-
-/// Places of which each key may hold some.
-#[derive(Debug)]
-struct Places<K: Eq + Hash> {
-    most: usize,
-    most_each: usize,
-    taken: AtomicUsize,
-    by_key: DashMap<K, usize>,
-}
-
-impl<K: Eq + Hash + Clone> Places<K> {
-    /// `most` places in all, `most_each` for one key.
-    fn new(most: usize, most_each: usize) -> Arc<Self> {
-        Arc::new(Self {
-            most,
-            most_each,
-            taken: AtomicUsize::new(0),
-            by_key: DashMap::new(),
-        })
-    }
-
-    fn take(self: &Arc<Self>, key: K) -> Option<Place<K>> {
-        let mut count = self.by_key.entry(key.clone()).or_default();
-        *count += 1;
-        let fits = *count <= self.most_each;
-        drop(count);
-        // From here on it is given back, whether it is one or not.
-        let place = Place {
-            places: Arc::clone(self),
-            key,
-        };
-        let before = self.taken.fetch_add(1, Ordering::Relaxed);
-        (fits && before < self.most).then_some(place)
-    }
-}
-
-/// A place, given back when dropped.
-#[derive(Debug)]
-pub struct Place<K: Eq + Hash> {
-    places: Arc<Places<K>>,
-    key: K,
-}
-
-impl<K: Eq + Hash> Drop for Place<K> {
-    fn drop(&mut self) {
-        self.places.taken.fetch_sub(1, Ordering::Relaxed);
-        self.places.by_key.remove_if_mut(&self.key, |_, count| {
-            *count -= 1;
-            *count == 0
-        });
     }
 }
 
