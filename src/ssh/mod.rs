@@ -1,6 +1,6 @@
 //! The second door: `ssh alice@host` into the same workspace that her browser shows.
 //!
-//! Imports `shell`, `workspace`, `session`, `config`, `names` and `tcp`. Promise: no process and no
+//! Imports `shell`, `workspace`, `session`, `config`, `names`, `places` and `tcp`. Promise: no process and no
 //! connection is ever made on the proxy's host for a user; everything happens inside the user's
 //! own container, through `shell`. Whoever has not logged in costs little and not for long; a
 //! client that reads or sends without end is held back, and only on its own channel.
