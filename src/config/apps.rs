@@ -17,15 +17,17 @@ use crate::names::AppName;
 
 /// Headers that frame a message or belong to one connection (RFC 9110 7.6.1), and those that
 /// the proxy sets or takes away itself.
-const NOT_TO_SET: [&str; 15] = [
+const NOT_TO_SET: [&str; 18] = [
     "connection",
     "content-length",
     "cookie",
     "expect",
     "forwarded",
     "host",
+    "http2-settings",
     "keep-alive",
     "proxy-authenticate",
+    "proxy-authentication-info",
     "proxy-authorization",
     "proxy-connection",
     "te",
@@ -33,6 +35,7 @@ const NOT_TO_SET: [&str; 15] = [
     "trailers",
     "transfer-encoding",
     "upgrade",
+    "x-request-id",
 ];
 /// What a template may hold.
 const PLACEHOLDERS: [&str; 3] = ["user", "prefix", "secret"];
@@ -242,7 +245,9 @@ fn header(name: &str, value: &Node) -> Read<(String, String)> {
     if !values::is_token(&name) {
         return Err("is no name of a header".into());
     }
-    if NOT_TO_SET.contains(&name.as_str()) || name.starts_with("x-forwarded-") {
+    // Some apps can't tell dashes from underscores (RFC 3875 4.1.18).
+    let dashed = name.replace('_', "-");
+    if NOT_TO_SET.contains(&dashed.as_str()) || dashed.starts_with("x-forwarded-") {
         return Err("can't be set: it is the proxy's own business".into());
     }
     let value = template(value)?;

@@ -358,6 +358,11 @@ fn apps() {
             "proxy's own business",
         ),
         ("headers = { Upgrade = \"y\" }", "proxy's own business"),
+        ("headers = { X-Request-Id = \"y\" }", "proxy's own business"),
+        (
+            "headers = { X_Forwarded_For = \"y\" }",
+            "proxy's own business",
+        ),
         (
             "headers = { X-Forwarded-For = \"y\" }",
             "proxy's own business",
