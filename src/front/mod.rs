@@ -17,6 +17,7 @@ mod progress;
 mod relay;
 mod reply;
 mod terminal;
+mod words;
 
 use std::{cell::Cell, net::IpAddr, pin::pin, sync::Arc};
 
