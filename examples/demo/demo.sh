@@ -27,9 +27,11 @@ die() {
 
 pids=()
 cleanup() {
-    trap - EXIT INT TERM
+    trap - EXIT
+    # A second Ctrl-C, or make's own word after a signal to both of us, must not leave it half done.
+    trap '' INT TERM
     [ ${#pids[@]} -gt 0 ] || return 0
-    say "ending the demo (files stay in .demo/)"
+    say "ending the demo, in a few seconds (files stay in .demo/)"
     "$vestibule" --config "$dir/proxy.toml" ps --json 2> /dev/null |
         sed -n 's/.*"user": "\(.*\)".*/\1/p' | while read -r user; do
         "$vestibule" --config "$dir/proxy.toml" stop "$user" > /dev/null 2>&1 || true
