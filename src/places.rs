@@ -39,20 +39,20 @@ impl<K: Eq + Hash + Clone> Places<K> {
             self.taken.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
-        // From here on one is given back.
+        // From here on it is given back, whether it is one or not.
         let mut place = Place {
             places: Arc::clone(self),
             key: None,
         };
-        if let Some(key) = key {
-            let mut count = self.by_key.entry(key.clone()).or_default();
-            if *count >= self.most_each {
-                return None;
-            }
-            *count += 1;
-            place.key = Some(key);
-        }
-        Some(place)
+        let Some(key) = key else {
+            return Some(place);
+        };
+        let mut count = self.by_key.entry(key.clone()).or_default();
+        *count += 1;
+        let fits = *count <= self.most_each;
+        drop(count);
+        place.key = Some(key);
+        fits.then_some(place)
     }
 }
 
@@ -104,6 +104,7 @@ mod tests {
         assert!(places.by_key.is_empty());
         let none_each = Places::new(1, 0);
         assert!(none_each.take(Some("ann")).is_none());
+        assert!(none_each.by_key.is_empty());
         assert!(none_each.take(None).is_some());
     }
 }

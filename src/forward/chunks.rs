@@ -111,7 +111,7 @@ impl Chunks {
 
 /// The size in a line, which may have extensions behind it.
 fn size(line: &[u8]) -> Result<u64, AnswerError> {
-    let line = line.strip_suffix(LINE_END).ok_or(AnswerError::NotHttp)?;
+    let line = lines::without_end(line)?;
     let digits = line.split(|byte| *byte == b';').next().unwrap_or_default();
     // Blanks alone may follow them (RFC 9112 7.1.1), not every white space.
     let digits = str::from_utf8(digits).unwrap_or_default();

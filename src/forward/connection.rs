@@ -56,6 +56,7 @@ pub struct Connection {
     pub buffer: BytesMut,
     /// The head that is sent.
     pub draft: Draft,
+    /// The lines of the last answer.
     known: Known,
 }
 

@@ -2,8 +2,8 @@
 //! is, which may follow a body.
 //!
 //! Imports `http` alone. Promise: a name that a request may bring is judged the same with dashes and
-//! with underscores, because upstreams that hand fields on as environment variables (RFC 3875 4.1.18) can't tell
-//! the two apart.
+//! with underscores, because upstreams that hand fields on as environment variables (RFC 3875
+//! 4.1.18) can't tell the two apart.
 
 use std::borrow::Cow;
 

@@ -28,7 +28,11 @@ pub fn first(bytes: &[u8]) -> Option<&[u8]> {
     memchr::memchr(b'\n', bytes).map(|end| &bytes[..=end])
 }
 
-fn without_end(line: &[u8]) -> Result<&[u8], AnswerError> {
+/// A line without its end.
+///
+/// # Errors
+/// [`AnswerError::NotHttp`] if it has none, or another.
+pub fn without_end(line: &[u8]) -> Result<&[u8], AnswerError> {
     line.strip_suffix(LINE_END).ok_or(AnswerError::NotHttp)
 }
 

@@ -48,11 +48,13 @@ mod tests {
         };
         let bounds = Bounds::new(&limits, vec![exempt]);
         let enter = |addr: &str| bounds.enter(addr.parse().unwrap());
-        let held = [enter("2001:db8::1"), enter("2001:db8::2")];
-        assert!(held.iter().all(Option::is_some));
+        let (first, second) = (enter("2001:db8::1"), enter("2001:db8::2"));
+        assert!(first.is_some() && second.is_some());
         assert!(enter("2001:db8::3").is_none(), "one /64 is one client");
         let proxied = [enter("10.0.0.1"), enter("10.0.0.1"), enter("10.0.0.1")];
         assert!(proxied.iter().all(Option::is_some));
         assert!(enter("192.0.2.1").is_none(), "five in all");
+        drop(first);
+        assert!(enter("2001:db8::3").is_some());
     }
 }

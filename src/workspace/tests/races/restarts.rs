@@ -2,18 +2,23 @@
 
 use super::*;
 
+/// A house whose first user has started a workspace and done something in it.
+async fn used(stays: bool) -> House {
+    let mut house = House::new().await;
+    house.take(&Step::Start(0)).await;
+    let hit = Step::Hit {
+        user: 0,
+        input: true,
+        stays,
+    };
+    house.take(&hit).await;
+    house
+}
+
 #[test]
 fn the_second_proxy_on_an_engine_leaves_the_first_ones_containers_alone() {
     in_paused_time(async {
-        let mut house = House::new().await;
-        house.take(&Step::Start(0)).await;
-        house
-            .take(&Step::Hit {
-                user: 0,
-                input: true,
-                stays: true,
-            })
-            .await;
+        let mut house = used(true).await;
         let other = Made {
             who: "two",
             ..house.engine.clone()
@@ -35,15 +40,7 @@ fn the_second_proxy_on_an_engine_leaves_the_first_ones_containers_alone() {
 #[test]
 fn a_stop_is_explained_also_after_a_restart() {
     in_paused_time(async {
-        let mut house = House::new().await;
-        house.take(&Step::Start(0)).await;
-        house
-            .take(&Step::Hit {
-                user: 0,
-                input: true,
-                stays: false,
-            })
-            .await;
+        let mut house = used(false).await;
         sleep(Duration::from_secs(30)).await;
         let explained = house.workspaces.explain(&username(0));
         let stop = explained.stop.clone().unwrap();
