@@ -156,6 +156,8 @@ cat << EOF
 
   The certificate is this machine's own: have your browser trust it with
   certs/make.sh --trust, or click past its warning (previews will be missing).
+  Chromium on this same machine may leave a workspace's first page blank, as it sees the
+  container's network come (ERR_NETWORK_CHANGED): reload it.
   Logs are in .demo/; Ctrl-C ends all of this, files stay.
 
 EOF
