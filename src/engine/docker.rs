@@ -22,9 +22,10 @@ use futures_util::{
 
 use super::{
     Attached, Container, ContainerSpec, Engine, EngineError, Event, Labels, Network, Output, Usage,
+    bridge::Bridge,
     cgroup::Accounts,
     shield,
-    words::{container, creation, event, typed, usage},
+    words::{bridge, container, creation, event, typed, usage},
 };
 use crate::{config, metrics};
 
@@ -42,6 +43,7 @@ pub struct Docker {
     api: bollard::Docker,
     timeout: Duration,
     accounts: Arc<Accounts>,
+    bridge: Bridge,
     count: metrics::Rare,
 }
 
@@ -61,6 +63,7 @@ impl Docker {
             api: api.map_err(|_| EngineError::Unreachable)?,
             timeout: config.timeout,
             accounts: Arc::default(),
+            bridge: Bridge::default(),
             count: metrics::Rare::default(),
         })
     }
@@ -166,6 +169,9 @@ impl Engine for Docker {
             .api
             .inspect_network(network, None::<InspectNetworkOptions>);
         let network = self.within(0, call).await?;
+        if let Some(bridge) = bridge(&network) {
+            self.bridge.found(bridge);
+        }
         let ranges = network
             .ipam
             .and_then(|ipam| ipam.config)
@@ -216,7 +222,9 @@ impl Engine for Docker {
             0,
             self.api.start_container(id, None::<StartContainerOptions>),
         )
-        .await
+        .await?;
+        self.bridge.quiet();
+        Ok(())
     }
 
     async fn unpause(&self, id: &str) -> Result<(), EngineError> {

@@ -3,6 +3,7 @@
 //! Imports `config`, `metrics` and `secret`. Promise: every call ends within its deadline, with a typed
 //! error; nothing here knows of HTTP, users or apps.
 
+mod bridge;
 mod cgroup;
 mod docker;
 mod shield;
@@ -184,7 +185,8 @@ pub trait Engine: Send + Sync + 'static {
     /// Makes a bridge network on which containers can't reach each other.
     async fn create_network(&self, name: &str) -> Result<(), EngineError>;
     /// Keeps containers of a network from link-local addresses: at 169.254.169.254 clouds hand
-    /// out credentials of the machine itself.
+    /// out credentials of the machine itself. From then on, its ends on this host get none of
+    /// IPv6, if it has no IPv6 and we may.
     async fn shield(&self, network: &str) -> Result<(), EngineError>;
     /// Every container with this label value, whatever it does: its id and labels. One call,
     /// however many there are.

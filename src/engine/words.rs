@@ -7,7 +7,7 @@ use bollard::{
     models::{
         ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum,
         ContainerStatsResponse, EndpointSettings, EventMessage, HostConfig, Mount, MountType,
-        NetworkingConfig,
+        NetworkInspect, NetworkingConfig,
     },
 };
 
@@ -15,6 +15,10 @@ use super::{Container, ContainerSpec, EngineError, Event, Run, Usage};
 
 /// Length of the window in which the kernel counts CPU quota, in microseconds.
 const CPU_PERIOD: i64 = 100_000;
+
+/// The option that names a network's bridge; without, it is called after the network's id
+/// (Docker's documentation of the bridge network driver).
+const BRIDGE_NAME: &str = "com.docker.network.bridge.name";
 
 /// What failed.
 pub fn typed(error: Error, timeout: Duration) -> EngineError {
@@ -41,6 +45,19 @@ pub fn typed(error: Error, timeout: Duration) -> EngineError {
         Error::JsonDataError { message, .. } => EngineError::Refused(message),
         _ => EngineError::Unreachable,
     }
+}
+
+/// The bridge of a network on the engine's host, if it has no use for IPv6.
+pub fn bridge(network: &NetworkInspect) -> Option<String> {
+    if network.enable_ipv6 == Some(true) {
+        return None;
+    }
+    let named = network
+        .options
+        .as_ref()
+        .and_then(|all| all.get(BRIDGE_NAME));
+    let by_id = || Some(format!("br-{}", network.id.as_ref()?.get(..12)?));
+    named.cloned().or_else(by_id)
 }
 
 /// A container that was looked at.

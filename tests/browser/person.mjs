@@ -5,7 +5,8 @@
 //   PIN            base64 SHA-256 of the certificate's public key
 //   SHOTS          where screenshots go
 //   SESSION        file that keeps the browser's cookies from one scenario to the next
-//   STILL          library that keeps the browser from noticing that interfaces come and go
+//   STILL          library that keeps the browser from noticing that interfaces come and go, for
+//                  whoever isn't root: Vestibule then can't see to that (src/engine/bridge.rs)
 //   CHROMIUM       the browser, if it isn't at /usr/bin/chromium
 
 import { existsSync } from "node:fs";
@@ -28,7 +29,7 @@ export const ARGUMENTS = [
 export async function scenario(name, story) {
   const browser = await chromium.launch({
     executablePath: BROWSER,
-    env: { ...env, LD_PRELOAD: env.STILL },
+    env: process.getuid() === 0 ? env : { ...env, LD_PRELOAD: env.STILL },
     args: ARGUMENTS,
   });
   const context = await browser.newContext({

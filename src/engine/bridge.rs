@@ -1,0 +1,86 @@
+//! The host's side of the workspaces' network: a bridge, and a port of it for each that runs.
+//!
+//! Where the network has no IPv6 they need no IPv6 address. The kernel gives each a link-local
+//! one all the same, a second or two after it came up (RFC 4862, 5.4): just as the IDE's page
+//! loads. A browser on this host takes that for a new network, and breaks off what it loads
+//! (Chromium's `ERR_NETWORK_CHANGED`).
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
+};
+
+/// What is on the host, by name (kernel documentation, sysfs-class-net).
+const INTERFACES: &str = "/sys/class/net";
+/// What may be set of each (kernel documentation, ip-sysctl).
+const SETTINGS: &str = "/proc/sys/net/ipv6/conf";
+
+/// The bridge of a network without IPv6, once it is known; a clone is another handle of the same.
+#[derive(Clone, Debug, Default)]
+pub struct Bridge(Arc<OnceLock<String>>);
+
+impl Bridge {
+    /// Takes in the bridge's name.
+    pub fn found(&self, name: String) {
+        self.0.get_or_init(|| name);
+        self.quiet();
+    }
+
+    /// Keeps it and its ports from having IPv6 addresses, in the background. Best effort: it takes
+    /// root on the engine's own host, and only a browser there notices.
+    pub fn quiet(&self) {
+        let this = self.clone();
+        tokio::task::spawn_blocking(move || {
+            let Some(bridge) = this.0.get() else { return };
+            if let Err(error) = without_ipv6(bridge, Path::new(INTERFACES), Path::new(SETTINGS)) {
+                tracing::debug!(%error, bridge, "it and its ports get IPv6 addresses");
+            }
+        });
+    }
+}
+
+fn without_ipv6(bridge: &str, interfaces: &Path, settings: &Path) -> io::Result<()> {
+    let of = |interface: PathBuf| settings.join(interface).join("disable_ipv6");
+    disable(&of(bridge.into()))?;
+    for port in fs::read_dir(interfaces.join(bridge).join("brif"))? {
+        disable(&of(port?.file_name().into()))?;
+    }
+    Ok(())
+}
+
+fn disable(setting: &Path) -> io::Result<()> {
+    match fs::read_to_string(setting) {
+        Ok(value) if value.trim() == "0" => fs::write(setting, "1"),
+        Ok(_) => Ok(()),
+        // The port of a container that ended meanwhile, or a kernel without IPv6.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bridge_and_its_ports_are_set_and_no_other_interface() {
+        let host = std::env::temp_dir().join(crate::secret::random_id());
+        let (interfaces, settings) = (host.join("net"), host.join("conf"));
+        for port in ["veth1", "veth2", "ended"] {
+            fs::create_dir_all(interfaces.join("br-1/brif").join(port)).unwrap();
+        }
+        let of = |name: &str| settings.join(name).join("disable_ipv6");
+        let all = ["br-1", "veth1", "veth2", "eth0"];
+        for (name, value) in all.into_iter().zip(["0\n", "0\n", "1\n", "0\n"]) {
+            fs::create_dir_all(settings.join(name)).unwrap();
+            fs::write(of(name), value).unwrap();
+        }
+        without_ipv6("br-1", &interfaces, &settings).unwrap();
+        let now = all.map(|name| fs::read_to_string(of(name)).unwrap());
+        assert_eq!(now, ["1", "1", "1\n", "0\n"]);
+        let elsewhere = without_ipv6("br-2", &interfaces, &settings);
+        assert!(elsewhere.is_err(), "there is no such bridge");
+        fs::remove_dir_all(host).unwrap();
+    }
+}
