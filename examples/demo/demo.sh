@@ -156,8 +156,13 @@ cat << EOF
 
   The certificate is this machine's own: have your browser trust it with
   certs/make.sh --trust, or click past its warning (previews will be missing).
+EOF
+# As root, Vestibule sees to it that no browser here notices (src/engine/bridge.rs).
+[ "$(id -u)" = 0 ] || cat << EOF
   Chromium on this same machine may leave a workspace's first page blank, as it sees the
   container's network come (ERR_NETWORK_CHANGED): reload it.
+EOF
+cat << EOF
   Logs are in .demo/; Ctrl-C ends all of this, files stay.
 
 EOF
