@@ -81,11 +81,14 @@ impl Measuring {
         let now = Instant::now();
         let (run, nanos) = (live.run(), usage.cpu_nanos);
         let mut last = lock(&self.last);
-        let before = last
-            .take()
-            .filter(|(of, before, _)| *of == run && *before <= nanos);
-        let more = Duration::from_nanos(nanos - before.as_ref().map_or(0, |(_, nanos, _)| *nanos));
-        let since = before.map(|(_, _, at)| (now - at).as_secs_f64());
+        let before = last.as_ref().filter(|(of, ..)| *of == run);
+        let (already, since) = before.map_or((0, None), |(_, nanos, at)| (*nanos, Some(*at)));
+        // Who asked before somebody else may be answered after them.
+        let Some(more) = nanos.checked_sub(already) else {
+            return;
+        };
+        let more = Duration::from_nanos(more);
+        let since = since.map(|at| (now - at).as_secs_f64());
         *last = Some((run, nanos, now));
         drop(last);
         self.seen.send_modify(|seen| {
@@ -260,4 +263,40 @@ impl Workspaces {
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn cpu_time_is_counted_once_whoever_measures_and_of_every_run() {
+        let live = |started_at: &str| Live {
+            id: "id".into(),
+            addr: [192, 0, 2, 1].into(),
+            started_at: started_at.to_owned(),
+            closed: CancellationToken::new(),
+        };
+        let measuring = Measuring::default();
+        for (run, seconds, total, cpus) in [
+            ("first", 10, 10, None),
+            ("first", 14, 14, Some(2.0)),
+            ("first", 13, 14, Some(2.0)), // asked before, answered after
+            ("first", 15, 15, Some(0.25)),
+            ("second", 3, 18, None),
+        ] {
+            let usage = engine::Usage {
+                cpu_nanos: seconds * 1_000_000_000,
+                ..engine::Usage::default()
+            };
+            measuring.take_in(&live(run), usage);
+            let seen = measuring.seen.borrow().clone();
+            assert_eq!(
+                (seen.cpu_time, seen.cpus),
+                (Duration::from_secs(total), cpus),
+                "{run} {seconds}"
+            );
+            tokio::time::advance(Duration::from_secs(2)).await;
+        }
+    }
 }
