@@ -11,6 +11,8 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+/// What the engine calls the host's end of a container's link.
+const PORT: &str = "veth";
 /// What is on the host, by name (kernel documentation, sysfs-class-net).
 const INTERFACES: &str = "/sys/class/net";
 /// What may be set of each (kernel documentation, ip-sysctl).
@@ -44,7 +46,11 @@ fn without_ipv6(bridge: &str, interfaces: &Path, settings: &Path) -> io::Result<
     let of = |interface: PathBuf| settings.join(interface).join("disable_ipv6");
     disable(&of(bridge.into()))?;
     for port in fs::read_dir(interfaces.join(bridge).join("brif"))? {
-        disable(&of(port?.file_name().into()))?;
+        let port = port?.file_name();
+        // Whatever else is on the bridge is the host's.
+        if port.as_encoded_bytes().starts_with(PORT.as_bytes()) {
+            disable(&of(port.into()))?;
+        }
     }
     Ok(())
 }
@@ -64,21 +70,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bridge_and_its_ports_are_set_and_no_other_interface() {
+    fn a_bridge_and_its_containers_ends_are_set_and_nothing_else() {
         let host = std::env::temp_dir().join(crate::secret::random_id());
         let (interfaces, settings) = (host.join("net"), host.join("conf"));
-        for port in ["veth1", "veth2", "ended"] {
+        for port in ["veth1", "veth2", "veth-ended", "eth1"] {
             fs::create_dir_all(interfaces.join("br-1/brif").join(port)).unwrap();
         }
         let of = |name: &str| settings.join(name).join("disable_ipv6");
-        let all = ["br-1", "veth1", "veth2", "eth0"];
-        for (name, value) in all.into_iter().zip(["0\n", "0\n", "1\n", "0\n"]) {
+        let all = ["br-1", "veth1", "veth2", "eth1", "veth-other"];
+        for (name, value) in all.into_iter().zip(["0\n", "0\n", "1\n", "0\n", "0\n"]) {
             fs::create_dir_all(settings.join(name)).unwrap();
             fs::write(of(name), value).unwrap();
         }
         without_ipv6("br-1", &interfaces, &settings).unwrap();
         let now = all.map(|name| fs::read_to_string(of(name)).unwrap());
-        assert_eq!(now, ["1", "1", "1\n", "0\n"]);
+        assert_eq!(now, ["1", "1", "1\n", "0\n", "0\n"]);
         let elsewhere = without_ipv6("br-2", &interfaces, &settings);
         assert!(elsewhere.is_err(), "there is no such bridge");
         fs::remove_dir_all(host).unwrap();

@@ -16,7 +16,7 @@ use super::{Container, ContainerSpec, EngineError, Event, Run, Usage};
 /// Length of the window in which the kernel counts CPU quota, in microseconds.
 const CPU_PERIOD: i64 = 100_000;
 
-/// The option that names a network's bridge; without, it is called after the network's id
+/// The option that names a network's bridge, which may then be one that the host has for more
 /// (Docker's documentation of the bridge network driver).
 const BRIDGE_NAME: &str = "com.docker.network.bridge.name";
 
@@ -47,17 +47,15 @@ pub fn typed(error: Error, timeout: Duration) -> EngineError {
     }
 }
 
-/// The bridge of a network on the engine's host, if it has no use for IPv6.
+/// The bridge that the engine made for a network alone, if it has no use for IPv6: called after
+/// the network's id.
 pub fn bridge(network: &NetworkInspect) -> Option<String> {
-    if network.enable_ipv6 == Some(true) {
+    let options = network.options.as_ref();
+    let named = options.is_some_and(|options| options.contains_key(BRIDGE_NAME));
+    if named || network.enable_ipv6 == Some(true) {
         return None;
     }
-    let named = network
-        .options
-        .as_ref()
-        .and_then(|all| all.get(BRIDGE_NAME));
-    let by_id = || Some(format!("br-{}", network.id.as_ref()?.get(..12)?));
-    named.cloned().or_else(by_id)
+    Some(format!("br-{}", network.id.as_ref()?.get(..12)?))
 }
 
 /// A container that was looked at.
