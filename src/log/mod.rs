@@ -8,12 +8,12 @@ mod file;
 
 use std::{io, path::PathBuf};
 
-use tracing::{Level, Subscriber};
+use tracing::{Level, Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::{
     EnvFilter, Layer,
     filter::{FilterExt as _, Targets, filter_fn},
     fmt,
-    layer::SubscriberExt as _,
+    layer::{Filter, SubscriberExt as _},
     registry::LookupSpan,
     util::SubscriberInitExt as _,
 };
@@ -46,8 +46,7 @@ pub fn init(config: &config::Log) -> Result<(), LogError> {
     let filter = std::env::var(EnvFilter::DEFAULT_ENV).ok();
     let filter = filter.and_then(|filter| EnvFilter::try_new(format!("{QUIET}{filter}")).ok());
     let filter = filter.unwrap_or_else(|| EnvFilter::new(format!("{QUIET}{}", config.filter)));
-    // Audit lines have a layer of their own.
-    let filter = filter.and(filter_fn(|line| line.target() != AUDIT));
+    let filter = without_audit(filter);
     let lines = fmt::layer().with_writer(io::stderr);
     let lines = match config.format {
         LogFormat::Pretty => lines.boxed(),
@@ -67,6 +66,14 @@ pub fn init(config: &config::Log) -> Result<(), LogError> {
     Ok(())
 }
 
+/// What `filter` lets through but for audit lines, which have a layer of their own.
+fn without_audit<S>(filter: impl Filter<S>) -> impl Filter<S> {
+    let others = filter_fn(|line| line.target() != AUDIT);
+    // Said, or no level could be left out at once, and every library's own lines, hundreds for a
+    // request, were asked about one by one.
+    filter.and(others.with_max_level_hint(LevelFilter::TRACE))
+}
+
 /// One JSON object for each audit line, whatever the other lines look like.
 fn audit<S, W>(writer: W) -> impl Layer<S>
 where
@@ -81,4 +88,23 @@ where
         .with_level(false)
         .with_writer(writer)
         .with_filter(Targets::new().with_target(AUDIT, Level::INFO))
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing_subscriber::Registry;
+
+    use super::*;
+
+    #[test]
+    fn what_no_line_can_be_of_is_left_out_at_once() {
+        for (filter, most) in [
+            ("info", LevelFilter::INFO),
+            ("warn,vestibule=debug", LevelFilter::DEBUG),
+        ] {
+            let filter = EnvFilter::new(format!("{QUIET}{filter}"));
+            let filter: Box<dyn Filter<Registry> + Send + Sync> = Box::new(without_audit(filter));
+            assert_eq!(filter.max_level_hint(), Some(most));
+        }
+    }
 }
