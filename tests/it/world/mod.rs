@@ -5,25 +5,25 @@
 
 use std::{
     fs::{self, File},
-    net::{Ipv4Addr, SocketAddr, TcpListener},
-    ops::Deref,
+    net::SocketAddr,
     os::unix::process::CommandExt as _,
     path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::Mutex,
     time::Duration,
 };
 
 use serde_json::Value;
-use tokio::sync::OnceCell;
 
 pub mod client;
 pub mod config;
 pub mod docker;
 pub mod keys;
+pub mod machine;
 pub mod nginx;
 pub mod person;
 pub mod raw;
+pub mod shared;
 pub mod site;
 pub mod socket;
 pub mod tap;
@@ -33,8 +33,12 @@ pub mod wait;
 pub use client::Answer;
 pub use docker::Docker;
 pub use keys::Keys;
+pub use machine::{free_address, is_root, lock, send_signal};
 pub use person::Person;
+pub use shared::shared;
 pub use wait::{until, within};
+
+use self::machine::{end_child, free_addresses};
 
 /// How long a slow thing may take here: a container that starts on a busy machine of two cores.
 pub const SLOW: Duration = Duration::from_mins(1);
@@ -364,82 +368,4 @@ impl Drop for World {
         drop(self.janitor.stdin.take());
         let _ = self.janitor.wait();
     }
-}
-
-/// Ends a process in a few seconds, whatever it would rather do.
-fn end_child(mut child: Child) {
-    if child.try_wait().is_ok_and(|status| status.is_none()) {
-        send_signal(child.id(), "TERM");
-    }
-    for _ in 0..100 {
-        if child.try_wait().is_ok_and(|status| status.is_some()) {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    let _ = child.kill();
-    let _ = child.wait();
-}
-
-/// The world that all stories share which leave it as they found it: alice and bob each have a
-/// running container with the recorder.
-pub async fn shared() -> Shared {
-    static WORLD: OnceCell<World> = OnceCell::const_new();
-    let make = async || {
-        let world = World::start(config::RECORDER).await;
-        for user in [&world.alice, &world.bob] {
-            let person = world.log_in(user).await;
-            person.open("recorder").await;
-        }
-        world
-    };
-    Shared(WORLD.get_or_init(make).await)
-}
-
-/// A loan of the shared world; a failing story prints the log on giving it back.
-pub struct Shared(&'static World);
-
-impl Deref for Shared {
-    type Target = World;
-
-    fn deref(&self) -> &World {
-        self.0
-    }
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        self.0.close();
-    }
-}
-
-/// Whether this test may do what takes root: a second dockerd, rules of the firewall.
-pub fn is_root() -> bool {
-    use std::os::unix::fs::MetadataExt as _;
-    fs::metadata("/proc/self").unwrap().uid() == 0
-}
-
-/// A mutex that a failed story does not make useless to the next.
-pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Sends a signal by its name.
-pub fn send_signal(pid: u32, signal: &str) {
-    let status = Command::new("kill")
-        .args(["-s", signal, &pid.to_string()])
-        .status();
-    assert!(status.unwrap().success(), "kill -s {signal} {pid}");
-}
-
-/// Such an address for one listener more.
-pub fn free_address() -> SocketAddr {
-    let [address] = free_addresses();
-    address
-}
-
-/// Addresses of the loopback that nobody listens on at the moment.
-fn free_addresses<const N: usize>() -> [SocketAddr; N] {
-    let listeners = [(); N].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
-    listeners.map(|listener| listener.local_addr().unwrap())
 }
