@@ -6,7 +6,7 @@ use super::{
     Workspaces, network,
     phase::{Cause, Step},
     spec,
-    state::{Live, Workspace},
+    state::{Life, Live, Workspace},
 };
 use crate::{
     engine::{Container, ContainerSpec, EngineError, Run},
@@ -75,11 +75,14 @@ impl Workspaces {
             self.0.by_id.insert(id, workspace);
         }
         let spec = seen.and_then(|seen| seen.labels.get(spec::SPEC_LABEL));
-        let before = workspace.clocks.started();
+        let before = match &workspace.read().life {
+            Life::Running(live) => Some(live.clone()),
+            _ => None,
+        };
         let live = workspace.learn(seen, spec);
         // Found running after a restart of ours, it may be one that somebody has kept.
-        if live.is_some()
-            && workspace.clocks.started() != before
+        if let Some(live) = &live
+            && !before.is_some_and(|before| before.is_same_run(live))
             && let Some(left) = self.remembered(workspace).kept_for()
         {
             workspace.clocks.keep(left.min(self.0.idle.longest_keep));

@@ -92,6 +92,11 @@ pub struct Live {
 }
 
 impl Live {
+    /// Whether this is the same run of the same container.
+    pub fn is_same_run(&self, other: &Self) -> bool {
+        self.id == other.id && self.started_at == other.started_at
+    }
+
     /// Names this run of the container: process ids of another run mean nothing in it.
     pub fn run(&self) -> String {
         let digest =
@@ -273,6 +278,6 @@ impl State {
 
     /// The running container, if it is `live` still.
     pub fn is_still(&self, live: &Live) -> bool {
-        matches!(&self.life, Life::Running(now) if now.id == live.id && now.started_at == live.started_at)
+        matches!(&self.life, Life::Running(now) if now.is_same_run(live))
     }
 }
