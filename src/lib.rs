@@ -4,7 +4,7 @@
 //! `session` who may enter, `workspace` has the app up, `forward` carries it there; `front` is
 //! that line, written once. Beside the stream stand `reaper`, `scrape`, `admin` with `doctor`, and
 //! `pages`; under all of it `engine`, `log`, `metrics`, `config`, `symptoms`, `problem`, `names`,
-//! `places`, `secret`, `tcp` and `text`. `serve` wires everything, `cli` is what an operator types;
+//! `places`, `secret`, `state_dir`, `tcp` and `text`. `serve` wires everything, `cli` is what an operator types;
 //! docs/architecture.md has the order.
 
 #![deny(missing_docs)]
@@ -33,6 +33,7 @@ pub mod serve;
 pub mod session;
 pub mod shell;
 pub mod ssh;
+pub mod state_dir;
 pub mod symptoms;
 pub mod tcp;
 pub mod terminal;

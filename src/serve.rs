@@ -27,6 +27,7 @@ use crate::{
     scrape::{self, Scrape},
     session::{KeyError, Revocations, RevocationsError, Sessions, StateError},
     ssh::{Approvals, HostKeyError, Ssh},
+    state_dir,
     symptoms::Symptoms,
     workspace::{Instance, InstanceError, OpenError, Workspaces},
 };
@@ -87,12 +88,23 @@ pub enum ServeError {
     /// Our identity towards the engine can't be used.
     #[error(transparent)]
     Instance(#[from] InstanceError),
+    /// A mount that isn't optional isn't there: no workspace could be made.
+    #[error(
+        "there is no {}, which workspaces mount; make it, or set `optional = true` (`workspace.mounts`)",
+        .0.display()
+    )]
+    Mount(PathBuf),
     /// Our own SSH key can't be used.
     #[error(transparent)]
     HostKey(#[from] HostKeyError),
     /// The engine can't be reached.
-    #[error(transparent)]
-    Engine(#[from] EngineError),
+    #[error("can't use the container engine at {socket} (`engine.socket`)")]
+    Engine {
+        /// Its socket.
+        socket: PathBuf,
+        /// What is wrong.
+        source: EngineError,
+    },
     /// Workspaces can't be served as they are.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -107,6 +119,13 @@ pub fn check(config: &Config) -> Vec<ServeError> {
     tls.into_iter()
         .chain(keys.err().map(ServeError::from))
         .collect()
+}
+
+/// What workspaces need and isn't there. They are served all the same: it may come.
+pub fn lacks(config: &Config) -> impl Iterator<Item = ServeError> {
+    let mounts = config.workspace.mounts.iter();
+    let missing = mounts.filter(|mount| !mount.optional && !mount.source.exists());
+    missing.map(|mount| ServeError::Mount(mount.source.clone()))
 }
 
 /// Runs the proxy until SIGTERM or SIGINT.
@@ -125,7 +144,10 @@ pub fn run(config: Config) -> Result<(), ServeError> {
 
 async fn run_with(config: Config) -> Result<(), ServeError> {
     let stop = CancellationToken::new();
-    make_private(&config)?;
+    state_dir::prepare(&config.state_dir).map_err(|source| ServeError::StateDir {
+        path: config.state_dir.clone(),
+        source,
+    })?;
     let tls = config
         .tls
         .as_ref()
@@ -154,7 +176,12 @@ async fn run_with(config: Config) -> Result<(), ServeError> {
     let scraped: Vec<_> = scraped.collect::<Result<_, _>>()?;
     let metrics = Metrics::new(config.openable().map(str::to_owned));
     let rare = &metrics.rare;
-    let engine = Arc::new(Docker::connect(&config.engine).await?.counted(rare.clone()));
+    let engine = Docker::connect(&config.engine).await;
+    let engine = engine.map_err(|source| ServeError::Engine {
+        socket: config.engine.socket.clone(),
+        source,
+    })?;
+    let engine = Arc::new(engine.counted(rare.clone()));
     let instance = Instance::load(&config.state_dir)?;
     let workspaces =
         Workspaces::open(engine, &config, instance, rare.clone(), stop.clone()).await?;
@@ -216,17 +243,24 @@ async fn run_with(config: Config) -> Result<(), ServeError> {
     Ok(())
 }
 
-/// Waits for SIGTERM or SIGINT.
+/// Waits for SIGTERM or SIGINT. SIGHUP, by which others are told to read their files again, cuts
+/// nobody off.
 async fn told_to_stop() -> io::Result<()> {
     let (mut term, mut int) = (
         signal(SignalKind::terminate())?,
         signal(SignalKind::interrupt())?,
     );
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
+    let mut hangup = signal(SignalKind::hangup())?;
+    loop {
+        // Each is cancel-safe.
+        tokio::select! {
+            _ = term.recv() => return Ok(()),
+            _ = int.recv() => return Ok(()),
+            _ = hangup.recv() => {
+                tracing::warn!("SIGHUP changes nothing: the configuration is read at the start");
+            }
+        }
     }
-    Ok(())
 }
 
 /// Opens the second door, if there is one.
@@ -367,18 +401,4 @@ fn bind_ssh(config: &Config) -> Result<Vec<std::net::TcpListener>, ServeError> {
         Ok(listener)
     };
     config.ssh.listen.iter().map(bind).collect()
-}
-
-/// Makes the state directory, readable by its owner alone.
-fn make_private(config: &Config) -> Result<(), ServeError> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    let path = &config.state_dir;
-    let made = std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path);
-    made.map_err(|source| ServeError::StateDir {
-        path: path.clone(),
-        source,
-    })
 }

@@ -104,12 +104,23 @@ impl Api {
         body: Incoming,
     ) -> Result<Value, Refused> {
         let (verb, names) = table::find(&head.method, path).map_err(lost)?;
-        let done = self.done(&caller, verb, &names, head, body).await;
+        let mut app = names.get(1).and_then(|name| AppName::parse(name).ok());
+        let done = self.done(&caller, verb, &names, head, body, &mut app);
+        let done = done.await;
         // Who looks how things are isn't of interest; who changes them or looks closer is, and
         // who would.
         let refused = done.as_ref().is_err_and(|problem| problem.kind == SCOPE);
         if refused || !matches!(verb, Verb::List | Verb::Status) {
-            audit(&caller, verb, &names, done.as_ref().err(), request_id);
+            let user = names.first().and_then(|name| Username::parse(name).ok());
+            let problem = done.as_ref().err();
+            audit(
+                &caller,
+                verb,
+                user.as_ref(),
+                app.as_ref(),
+                problem,
+                request_id,
+            );
         }
         Ok(done?)
     }
@@ -121,10 +132,14 @@ impl Api {
         names: &[String],
         head: &Parts,
         body: Incoming,
+        app: &mut Option<AppName>,
     ) -> Result<Value, Problem> {
         self.may(caller, verb)?;
         let body = read(body).await?;
         let ask = understand(verb, names, head.uri.query(), &body)?;
+        if let Ask::Start(_, named) = &ask {
+            app.clone_from(named);
+        }
         self.detached(ask).await
     }
 
@@ -229,17 +244,15 @@ impl Api {
     }
 }
 
-/// Writes the line of the audit trail: the names in the path only if they are names.
+/// Writes the line of the audit trail; what is no name is not told.
 fn audit(
     caller: &Caller,
     verb: Verb,
-    names: &[String],
+    user: Option<&Username>,
+    app: Option<&AppName>,
     problem: Option<&Problem>,
     request_id: &str,
 ) {
-    let mut names = names.iter();
-    let user = names.next().and_then(|name| Username::parse(name).ok());
-    let app = names.next().and_then(|name| AppName::parse(name).ok());
     let (door, by, client) = match caller {
         Caller::Socket => ("socket", None, None),
         Caller::Bearer { admin, client } => ("https", Some(admin.by.as_str()), Some(client)),

@@ -110,7 +110,9 @@ pub fn understand(
             Ask::Keep(user, Duration::from_secs(seconds))
         }
         Verb::Revoke => {
-            let (kind, id) = match parse(body)? {
+            let wanted = "the body is wrong: one of `user`, `session` and `token` is needed";
+            let body: RevokeBody = parse(body).map_err(|_| malformed(wanted.to_owned()))?;
+            let (kind, id) = match body {
                 RevokeBody::User(user) => ("user", user),
                 RevokeBody::Session(id) => ("session", id),
                 RevokeBody::Token(id) => ("token", id),

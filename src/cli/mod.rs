@@ -71,7 +71,7 @@ enum Verb {
         #[arg(value_parser = username)]
         user: Username,
         /// For how long from now: 2h.
-        #[arg(value_parser = humantime::parse_duration)]
+        #[arg(value_parser = time)]
         how_long: Duration,
         #[command(flatten)]
         json: Json,
@@ -131,7 +131,10 @@ pub fn main() -> ExitCode {
         }
     };
     if matches!(arguments.verb, Verb::Check | Verb::Serve) {
-        let mistakes = serve::check(&config);
+        let mut mistakes = serve::check(&config);
+        if let Verb::Check = arguments.verb {
+            mistakes.extend(serve::lacks(&config));
+        }
         for mistake in &mistakes {
             eprintln!("{}: {}", arguments.config.display(), chain(mistake));
         }
@@ -171,6 +174,11 @@ fn run(arguments: &Arguments, config: Config) -> Result<ExitCode, BoxError> {
         Verb::Completion { .. } => {}
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A time as an argument.
+fn time(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|_| "a time such as 30m or 2h is meant".to_owned())
 }
 
 /// An error and its causes on one line.

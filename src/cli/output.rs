@@ -56,7 +56,12 @@ async fn print(config: &Config, arguments: &Arguments) -> Result<(), BoxError> {
             .collect()
     };
     if apps.is_empty() {
-        return Err("no app runs in this workspace; name one to see what it last printed".into());
+        let user = &arguments.user;
+        return Err(format!(
+            "no app runs in the workspace of {user}; what one printed is there while its \
+             container runs: name the app"
+        )
+        .into());
     }
     let mut printed = Vec::new();
     for app in &apps {

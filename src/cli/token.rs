@@ -32,10 +32,10 @@ pub struct Arguments {
     admin: bool,
     /// What an admin token is good for, such as `status,stop`; by default all that
     /// `admin.scopes` grants.
-    #[arg(long, requires = "admin", value_delimiter = ',', value_parser = scope)]
+    #[arg(long, conflicts_with_all = ["user", "kind", "state", "ssh"], value_delimiter = ',', value_parser = scope)]
     scope: Vec<Scope>,
     /// How long it is good for: a hand-off token at most 60s, one for SSH and an admin token 1h.
-    #[arg(long, value_parser = humantime::parse_duration, default_value = "60s")]
+    #[arg(long, value_parser = super::time, default_value = "60s")]
     lifetime: Duration,
     /// The `state` that a hand-off token answers.
     #[arg(long)]
@@ -62,6 +62,9 @@ fn scope(word: &str) -> Result<Scope, String> {
 
 /// Prints the token.
 pub fn run(arguments: &Arguments, config: &Config) -> Result<(), BoxError> {
+    if arguments.state.is_some() && !matches!(arguments.kind, Kind::Handoff) {
+        return Err("only a hand-off token answers a `--state`: add `--kind handoff`".into());
+    }
     let token = sign(arguments, config)?;
     if arguments.json.json {
         println!("{:#}", json!({ "token": token }));

@@ -13,6 +13,7 @@ use crate::{
     config::Config,
     doctor::Doctor,
     names::{AppName, Username},
+    serve,
 };
 
 /// Whose sessions to end.
@@ -123,7 +124,11 @@ pub fn doctor(config: Config, json: Json) -> Result<ExitCode, BoxError> {
         Ok(report) => report,
         Err(error) => {
             let why = chain(&*error);
-            let report = runtime()?.block_on(Doctor::alone(Arc::new(config), &why));
+            let faults = serve::check(&config)
+                .into_iter()
+                .chain(serve::lacks(&config));
+            let faults: Vec<String> = faults.map(|fault| chain(&fault)).collect();
+            let report = runtime()?.block_on(Doctor::alone(Arc::new(config), &why, &faults));
             json!(report)
         }
     };

@@ -47,6 +47,7 @@ pub fn session(section: Section<'_>, base: &Path) -> Option<Session> {
     let list = |node: &Node| match &node.value {
         Value::Array(items) if items.is_empty() && !by_url => Err("needs at least one key".into()),
         Value::Array(items) => Ok(items.clone()),
+        Value::Table(_) => Ok(vec![node.clone()]),
         other => Err(format!("must be a list of keys, not {other}").into()),
     };
     let items = if by_url && !section.is_there("keys") {

@@ -100,6 +100,13 @@ pub(super) fn config(reading: &Reading, table: Table, base: &Path) -> Option<Con
     let admin = admin::admin(top.section("admin"));
     let log = log(top.section("log"), base);
     let metrics = metrics(top.section("metrics"));
+    let doors = || listen.listen.addresses();
+    let others = ssh.listen.iter().chain(&metrics.listen);
+    for twice in repeated(doors().chain(others)).difference(&repeated(doors())) {
+        top.mistake(format!(
+            "{twice} is to be listened on twice: by `ssh.listen` or `metrics.listen`, and another"
+        ));
+    }
     top.finish();
     Some(Config {
         site: site?,
@@ -182,7 +189,7 @@ fn listen(section: Section<'_>) -> Listening {
             "`listen.plain` serves trusted proxies alone: name them in `listen.trusted_proxies`",
         );
     }
-    for twice in repeated(&listen) {
+    for twice in repeated(listen.addresses()) {
         section.mistake(format!("`listen` names {twice} twice"));
     }
     section.finish();
@@ -190,8 +197,7 @@ fn listen(section: Section<'_>) -> Listening {
 }
 
 /// Addresses that can't be bound more than once; port 0 is another port each time.
-fn repeated(listen: &Listen) -> BTreeSet<SocketAddr> {
-    let all = listen.https.iter().chain(&listen.http).chain(&listen.plain);
+fn repeated<'a>(all: impl Iterator<Item = &'a SocketAddr>) -> BTreeSet<SocketAddr> {
     let mut seen = BTreeSet::new();
     all.filter(|address| address.port() != 0 && !seen.insert(**address))
         .copied()

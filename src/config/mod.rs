@@ -110,6 +110,13 @@ pub struct Listen {
     pub threads: usize,
 }
 
+impl Listen {
+    /// All its addresses.
+    fn addresses(&self) -> impl Iterator<Item = &SocketAddr> {
+        self.https.iter().chain(&self.http).chain(&self.plain)
+    }
+}
+
 /// A range of addresses in CIDR notation (RFC 4632).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network {

@@ -97,9 +97,11 @@ pub fn duration(least: Duration, most: Duration) -> impl Fn(&Node) -> Read<Durat
         };
         let fits = time.filter(|time| (least..=most).contains(time));
         fits.ok_or_else(|| {
-            let [least, most] = [least, most].map(humantime::format_duration);
+            let such = Duration::from_mins(30).clamp(least, most);
+            let [least, most, such] = [least, most, such].map(humantime::format_duration);
             let found = &node.value;
-            format!(r#"must be a time from {least} to {most}, such as "30m", not {found}"#).into()
+            format!(r#"must be a time from {least} to {most}, such as "{such}", not {found}"#)
+                .into()
         })
     }
 }

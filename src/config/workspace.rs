@@ -25,6 +25,51 @@ const HOME: &str = "/home/user";
 /// Networks that Docker makes itself; containers on them reach each other or the host.
 const DOCKERS_OWN: [&str; 4] = ["bridge", "default", "host", "none"];
 
+/// All capabilities there are (capabilities(7), Linux 6.1); the engine refuses any other.
+const CAPABILITIES: [&str; 41] = [
+    "AUDIT_CONTROL",
+    "AUDIT_READ",
+    "AUDIT_WRITE",
+    "BLOCK_SUSPEND",
+    "BPF",
+    "CHECKPOINT_RESTORE",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "DAC_READ_SEARCH",
+    "FOWNER",
+    "FSETID",
+    "IPC_LOCK",
+    "IPC_OWNER",
+    "KILL",
+    "LEASE",
+    "LINUX_IMMUTABLE",
+    "MAC_ADMIN",
+    "MAC_OVERRIDE",
+    "MKNOD",
+    "NET_ADMIN",
+    "NET_BIND_SERVICE",
+    "NET_BROADCAST",
+    "NET_RAW",
+    "PERFMON",
+    "SETFCAP",
+    "SETGID",
+    "SETPCAP",
+    "SETUID",
+    "SYSLOG",
+    "SYS_ADMIN",
+    "SYS_BOOT",
+    "SYS_CHROOT",
+    "SYS_MODULE",
+    "SYS_NICE",
+    "SYS_PACCT",
+    "SYS_PTRACE",
+    "SYS_RAWIO",
+    "SYS_RESOURCE",
+    "SYS_TIME",
+    "SYS_TTY_CONFIG",
+    "WAKE_ALARM",
+];
+
 /// Reads `[workspace]`.
 pub fn workspace(section: Section<'_>, base: &Path) -> Workspace {
     let isolations = &[("refuse", Isolation::Refuse), ("warn", Isolation::Warn)];
@@ -100,8 +145,7 @@ fn capability(node: &Node) -> Read<String> {
     let text = values::text(node)?;
     let upper = text.to_ascii_uppercase();
     let name = upper.strip_prefix("CAP_").unwrap_or(&upper);
-    let allowed = |c: u8| c.is_ascii_uppercase() || c == b'_';
-    if !name.is_empty() && name.bytes().all(allowed) && name != "ALL" {
+    if CAPABILITIES.contains(&name) {
         return Ok(name.to_owned());
     }
     Err(format!(r#"must name single capabilities such as "NET_RAW", not {text:?}"#).into())

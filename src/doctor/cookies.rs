@@ -72,10 +72,7 @@ fn handed_off(loops: &[Seen]) -> Finding {
             "do they reach us by HTTPS at `public_url`? Our cookies are kept there alone. If a \
              hand-off was refused, the audit log says why; a clock that is wrong does the same",
         ),
-        None => Finding::ok(
-            "cookies",
-            "they stay on our host; no browser lost one lately",
-        ),
+        None => Finding::ok("cookies", "they stay on our host; none is known to be lost"),
     }
 }
 

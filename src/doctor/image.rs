@@ -1,7 +1,7 @@
 //! The image: is it there, and does it have what the apps need? Asked in a container of its own,
 //! without a network, which is removed at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Finding;
 use crate::{
@@ -39,7 +39,8 @@ pub async fn examine(config: &Config, engine: &Docker) -> Finding {
         }
         Err(error) => return fail(error.to_string(), "see the engine's own log"),
     }
-    let programs: Vec<&str> = needed(config).map(|(_, program)| program).collect();
+    let programs: BTreeSet<&str> = needed(config).map(|(_, program)| program).collect();
+    let programs = Vec::from_iter(programs);
     let said = match ask(config, engine, &programs).await {
         Ok(said) => said,
         Err(error) => {

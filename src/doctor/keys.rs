@@ -15,7 +15,8 @@ fn found(status: &JwksStatus) -> Finding {
         || "never fetched".to_owned(),
         |age| format!("fetched {age} s ago"),
     );
-    let seen = format!("{count} keys of {url}, {age}");
+    let keys = if count == 1 { "key" } else { "keys" };
+    let seen = format!("{count} {keys} of {url}, {age}");
     if let Some(error) = &status.error {
         let seen = format!("{seen}; the last try failed: {error}");
         let todo = "see that `session.jwks_url` can be reached from here and is the web \

@@ -116,8 +116,9 @@ impl Doctor {
         }
     }
 
-    /// A doctor where no proxy runs; `why` is what came of asking it.
-    pub async fn alone(config: Arc<Config>, why: &str) -> Report {
+    /// A doctor where no proxy runs; `why` is what came of asking it, `faults` what keeps one from
+    /// starting.
+    pub async fn alone(config: Arc<Config>, why: &str, faults: &[String]) -> Report {
         let alone = Self {
             config,
             running: None,
@@ -129,7 +130,13 @@ impl Doctor {
             "start `vestibule serve` with this configuration, or ask as its user; what only a \
              running proxy knows is not in this list",
         );
-        report.findings.insert(0, absent);
+        let todo = "correct that; `vestibule check` tells whether all is well";
+        let faults = faults
+            .iter()
+            .map(|fault| Finding::fail("start", fault, todo));
+        report
+            .findings
+            .splice(0..0, [absent].into_iter().chain(faults));
         Report::of(report.findings)
     }
 

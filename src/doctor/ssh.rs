@@ -29,7 +29,10 @@ pub async fn examine(config: &config::Ssh) -> Vec<Finding> {
 fn directory(path: &Path) -> Finding {
     let shown = path.display();
     match fs::read_dir(path) {
-        Ok(files) => Finding::ok("ssh", format!("{} files of keys in {shown}", files.count())),
+        Ok(files) => Finding::ok(
+            "ssh",
+            format!("keys are in {shown}, of {} users", files.count()),
+        ),
         Err(error) => Finding::fail(
             "ssh",
             format!("{shown} can't be read: {error}"),

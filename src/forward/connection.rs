@@ -43,6 +43,9 @@ const MOST_INTERIM: usize = 100;
 /// whole, a large body in few calls.
 const SMALL_READ: usize = 4 * 1024;
 const LARGE_READ: usize = 256 * 1024;
+/// The same at most where the answer shares its client's connection with others: what a client
+/// doesn't take stays here, for each of them.
+const SHARED_READ: usize = 32 * 1024;
 /// Up to which length in bytes a body is worth a moment's wait, to go with its head; and the moment.
 const SHORT: u64 = 4 * 1024;
 const GATHER: Duration = Duration::from_millis(1);
@@ -58,6 +61,8 @@ pub struct Connection {
     pub draft: Draft,
     /// The lines of the last answer.
     known: Known,
+    /// Whether the answer shares its client's connection with others.
+    pub shares: bool,
 }
 
 /// An exchange went wrong.
@@ -91,6 +96,7 @@ impl Connection {
             buffer: BytesMut::new(),
             draft: Draft::default(),
             known: Known::default(),
+            shares: false,
         })
     }
 
@@ -221,8 +227,9 @@ impl Connection {
     /// Ready with 0 at the connection's end.
     pub fn poll_fill(&mut self, cx: &mut Context<'_>, left: u64) -> Poll<io::Result<usize>> {
         if self.buffer.capacity() - self.buffer.len() < SMALL_READ / 4 {
-            let left = usize::try_from(left).unwrap_or(LARGE_READ);
-            self.buffer.reserve(left.clamp(SMALL_READ, LARGE_READ));
+            let most = if self.shares { SHARED_READ } else { LARGE_READ };
+            let left = usize::try_from(left).unwrap_or(most);
+            self.buffer.reserve(left.clamp(SMALL_READ, most));
         }
         poll_read_buf(Pin::new(&mut self.read), cx, &mut self.buffer)
     }

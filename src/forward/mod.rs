@@ -41,7 +41,7 @@ pub use self::{
     error::{AnswerError, ForwardError},
     frames::Frame,
     pool::Pool,
-    request::{ClientInfo, ForRequest},
+    request::{ClientInfo, ForRequest, names_websocket},
     response::ForResponse,
     websocket::{agree, is_handshake},
 };
@@ -159,6 +159,7 @@ impl Pool {
             connection.gather(length).await;
         }
         response::clean(&mut parts, &to.response);
+        connection.shares = asked.version == Version::HTTP_2;
         let home = keep.then(|| Home {
             pool: self.clone(),
             id: to.id,

@@ -74,9 +74,15 @@ pub fn is_websocket(parts: &Parts) -> bool {
     parts.method == Method::GET
         && parts.version == Version::HTTP_11
         && fields::lists(headers, &header::CONNECTION, "upgrade")
-        && fields::lists(headers, &header::UPGRADE, "websocket")
+        && names_websocket(headers)
         && !headers.contains_key(header::TRANSFER_ENCODING)
         && empty()
+}
+
+/// Whether a head asks for the protocol, whatever else it says. The one judge of that: who may open
+/// a WebSocket is asked about all that could become one.
+pub fn names_websocket(headers: &HeaderMap) -> bool {
+    fields::lists(headers, &header::UPGRADE, "websocket")
 }
 
 /// Makes a cleaned head of an answer that of a WebSocket's handshake.

@@ -12,11 +12,20 @@ use super::{fields, location, set_cookie};
 const SERVICE_WORKER_ALLOWED: HeaderName = HeaderName::from_static("service-worker-allowed");
 
 /// Fields that speak for the whole origin, or to a server in front of us.
-const REFUSED: [&str; 24] = [
+const REFUSED: [&str; 39] = [
+    // What a browser is asked to tell with every request to the origin.
+    "accept-ch",
     "alt-svc",
+    "attribution-reporting-register-source",
+    "attribution-reporting-register-trigger",
+    "cdn-cache-control",
     "clear-site-data",
+    "critical-ch",
+    "critical-origin-trial",
     "expect-ct",
+    "idp-signin-status",
     "nel",
+    "observe-browsing-topics",
     "origin-agent-cluster",
     "public-key-pins",
     "public-key-pins-report-only",
@@ -24,24 +33,50 @@ const REFUSED: [&str; 24] = [
     "reporting-endpoints",
     // Device-bound sessions sign requests of the whole origin, and may hold them up.
     "sec-session-challenge",
+    "sec-session-googlechallenge",
+    "sec-session-googlerefresh",
     "sec-session-id",
     "sec-session-registration",
     "secure-session-challenge",
     "secure-session-registration",
     "secure-session-skipped",
     "set-login",
+    "shared-storage-write",
     // Rules may prefetch, and so log in or start, what nobody clicked.
     "speculation-rules",
     "strict-transport-security",
+    // Orders to a cache in front of us, which would serve a workspace to anybody.
+    "surrogate-control",
     // A dictionary may be offered for every path.
     "use-as-dictionary",
-    // Orders to nginx, Apache, lighttpd or Perlbal in front of us to serve a file of theirs.
+    // Orders to nginx, Apache, lighttpd, LiteSpeed or Perlbal in front of us to keep an answer, or
+    // to serve a file of theirs.
+    "x-accel-expires",
     "x-accel-redirect",
     "x-lighttpd-send-file",
+    "x-litespeed-cache-control",
+    "x-litespeed-location",
     "x-reproxy-url",
     "x-sendfile",
     "x-sendfile2",
 ];
+
+/// Their lengths, a bit for each: most fields have another, and pass at one look.
+const REFUSED_LENGTHS: u64 = {
+    let (mut lengths, mut at) = (0, 0);
+    while at < REFUSED.len() {
+        lengths |= 1 << REFUSED[at].len();
+        at += 1;
+    }
+    lengths
+};
+
+fn is_refused(name: &str) -> bool {
+    let may = u32::try_from(name.len())
+        .ok()
+        .and_then(|length| 1_u64.checked_shl(length));
+    may.is_some_and(|bit| REFUSED_LENGTHS & bit != 0) && REFUSED.contains(&name)
+}
 
 /// Fields that say for which addresses something is, or where it is.
 const ADDRESSES: [&str; 5] = [
@@ -81,7 +116,7 @@ pub fn clean(parts: &mut Parts, of: &ForResponse<'_>) {
     fields::remove_if(headers, |name| {
         trails |= *name == header::TRAILER;
         addresses |= ADDRESSES.contains(&name.as_str());
-        REFUSED.contains(&name.as_str())
+        is_refused(name.as_str())
     });
     if trails {
         fields::limit_trailer(headers);

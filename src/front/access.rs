@@ -19,6 +19,8 @@ use crate::{config::LogFormat, text};
 
 /// How long a line may wait for others.
 const WAIT: Duration = Duration::from_millis(100);
+/// Most bytes of a path in a line: whoever sends long ones shall not fill the disk.
+const LONGEST_PATH: usize = 1024;
 /// So many bytes wait for no others.
 const ENOUGH: usize = 32 * 1024;
 
@@ -130,6 +132,8 @@ impl Writer {
             ended,
             elapsed,
         } = line;
+        let path = path.get(..path.floor_char_boundary(LONGEST_PATH));
+        let path = path.unwrap_or_default();
         let (began, at) = self.began;
         let time = at + (*ended - began);
         let elapsed = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
@@ -225,6 +229,17 @@ mod tests {
         let value: serde_json::Value = serde_json::from_slice(&json).unwrap();
         assert_eq!(value["path"], line.path);
         assert_eq!(value["target"], "access");
+        let path = "é".repeat(LONGEST_PATH);
+        let long = Line {
+            path: &path,
+            ..line
+        };
+        let mut json = Vec::new();
+        Writer::new(LogFormat::Json)
+            .write(&long, &mut json)
+            .unwrap();
+        let value: serde_json::Value = serde_json::from_slice(&json).unwrap();
+        assert_eq!(value["path"], path[..LONGEST_PATH]);
         assert_eq!(value["elapsed_ms"], 3);
         for text in [json, pretty] {
             let text = String::from_utf8(text).unwrap();

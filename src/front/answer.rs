@@ -10,6 +10,7 @@ use super::{
     head::{self, HeadError},
     progress::Progress,
     reply,
+    words::sentence,
 };
 use crate::{
     config::Site,
@@ -132,7 +133,7 @@ pub fn refuse(refusal: &Refusal, asker: &Asker<'_>, site: &Site) -> Response<Bod
             headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
         }
         // Whoever smuggles may have more in the pipe (RFC 9112 6.1).
-        Refusal::Head(HeadError::Framing | HeadError::Host) => {
+        Refusal::Head(_) | Refusal::Route(RouteError::Malformed) => {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         Refusal::Failed { failure, .. } => {
@@ -170,6 +171,12 @@ fn tell(refusal: &Refusal) -> Problem {
             "This server does not answer for that host",
             "The Host of the request is not the one this site is configured with.".into(),
         ),
+        Refusal::Head(error @ HeadError::Long) => told(
+            StatusCode::URI_TOO_LONG,
+            "address-too-long",
+            "The address is too long",
+            error.to_string(),
+        ),
         Refusal::Head(error @ HeadError::TooLarge) => told(
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             "head-too-large",
@@ -204,7 +211,7 @@ fn tell(refusal: &Refusal) -> Problem {
             StatusCode::UNAUTHORIZED,
             "no-session",
             "Please log in",
-            format!("This needs a valid session, a cookie or a bearer token: {denied}."),
+            format!("This needs a valid session or token: {denied}."),
         ),
         Refusal::CrossSite => told(
             StatusCode::FORBIDDEN,
@@ -312,9 +319,9 @@ fn log(refusal: &Refusal, told: &Problem, asker: &Asker<'_>) {
 fn failure_status(cause: &Cause) -> StatusCode {
     use crate::engine::EngineError;
     match cause {
-        Cause::Engine(EngineError::Timeout(_)) | Cause::NeverReady { .. } => {
-            StatusCode::GATEWAY_TIMEOUT
-        }
+        Cause::Engine(EngineError::Timeout(_))
+        | Cause::NeverReady { .. }
+        | Cause::NeverWell { .. } => StatusCode::GATEWAY_TIMEOUT,
         Cause::AppExited { .. } | Cause::OutOfMemory | Cause::ContainerEnded => {
             StatusCode::BAD_GATEWAY
         }
@@ -386,11 +393,4 @@ fn way_on<'a>(refusal: &Refusal, site: &'a Site) -> Option<Action<'a>> {
         Refusal::NotAProxy | Refusal::Head(_) => None,
         _ => link("Your workspace", "/"),
     }
-}
-
-/// An error's text as a sentence.
-fn sentence(text: &str) -> String {
-    let mut letters = text.chars();
-    let first = letters.next().map(|first| first.to_uppercase().to_string());
-    first.unwrap_or_default() + letters.as_str() + "."
 }

@@ -3,10 +3,14 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use http::{Extensions, HeaderMap, HeaderName, Method, Uri, Version, header, request::Parts};
+use http::{
+    Extensions, HeaderMap, HeaderName, Method, Uri, Version, header, request::Parts,
+    uri::PathAndQuery,
+};
 
 use crate::{
     config::{Network, same_host},
+    forward,
     listener::Door,
 };
 
@@ -27,6 +31,13 @@ pub enum HeadError {
     /// `Transfer-Encoding` beside `Content-Length`, or not exactly `chunked` (RFC 9112 6.1).
     #[error("the length of the request's body is ambiguous")]
     Framing,
+    /// A longer address than anybody needs (RFC 9110 15.5.15). Answers may repeat it, and over
+    /// HTTP/2 it may cost a client a few bytes to send.
+    #[error("the request's address has more than {LONGEST_TARGET} bytes")]
+    Long,
+    /// Neither http nor https (RFC 9110 4.2).
+    #[error("the request's address must be one of http or https")]
+    Scheme,
     /// A larger head than we read (RFC 6585 5).
     #[error("the request's head has more than {MOST_FIELDS} fields or {MOST_BYTES} bytes")]
     TooLarge,
@@ -35,6 +46,8 @@ pub enum HeadError {
     Connect,
 }
 
+/// Longest path and query in bytes: twice what nginx takes by default.
+const LONGEST_TARGET: usize = 16 * 1024;
 /// Most fields in a head, also over HTTP/2, where hyper counts bytes alone.
 const MOST_FIELDS: usize = 100;
 /// Most bytes in a head's fields; hyper's own bound is a little above it.
@@ -51,6 +64,13 @@ pub fn check(head: &Parts, authority: &str) -> Result<(), HeadError> {
         .sum();
     if head.headers.len() > MOST_FIELDS || bytes > MOST_BYTES {
         return Err(HeadError::TooLarge);
+    }
+    let target = head.uri.path_and_query().map_or("", PathAndQuery::as_str);
+    if target.len() > LONGEST_TARGET {
+        return Err(HeadError::Long);
+    }
+    if !matches!(head.uri.scheme_str(), None | Some("http" | "https")) {
+        return Err(HeadError::Scheme);
     }
     check_framing(&head.headers)?;
     let websocket = head.extensions.get::<hyper::ext::Protocol>().is_some();
@@ -139,14 +159,9 @@ pub fn accepts_html(headers: &HeaderMap) -> bool {
     accept.is_some_and(|value| value.contains("text/html")) && !is_prefetch(headers)
 }
 
-/// Whether the request opens a WebSocket, by HTTP/1.1 (RFC 6455) or HTTP/2 (RFC 8441).
+/// Whether the request may open a WebSocket, by HTTP/1.1 (RFC 6455) or HTTP/2 (RFC 8441).
 pub fn is_websocket(headers: &HeaderMap, extensions: &Extensions) -> bool {
-    let upgrade = headers.get_all(header::UPGRADE).iter();
-    let mut tokens = upgrade
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|v| v.split(','));
-    extensions.get::<hyper::ext::Protocol>().is_some()
-        || tokens.any(|token| token.trim().eq_ignore_ascii_case("websocket"))
+    extensions.get::<hyper::ext::Protocol>().is_some() || forward::names_websocket(headers)
 }
 
 /// Whether another site may be behind this request; then it gets nothing.

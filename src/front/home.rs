@@ -292,6 +292,7 @@ fn why(explained: &Explanation) -> Vec<Fact> {
                 _ => "Last connected",
             },
             text: match clock.open {
+                0 if clock.seconds_ago < 60 => "Less than a minute ago".to_owned(),
                 0 => capital(&format!("{} ago", about(clock.seconds_ago))),
                 open => format!("Now ({open} open)"),
             },
@@ -310,12 +311,15 @@ fn why(explained: &Explanation) -> Vec<Fact> {
     clocks.chain(last).collect()
 }
 
-/// A click that keeps it for as long as may be.
+/// A click that keeps it for as long as may be, and no longer than it says.
 fn longest_keep(longest: Duration) -> Keep {
     let seconds = longest.as_secs();
     Keep {
         action: format!("/_vestibule/keep?for={seconds}s"),
-        time: about(seconds),
+        time: match seconds {
+            0..60 => format!("{seconds} seconds"),
+            _ => about(seconds - seconds % 60),
+        },
     }
 }
 

@@ -34,6 +34,12 @@ pub async fn redirect(front: &Front, head: &Parts, next: &str) -> Result<Respons
     }
     let login_url = &front.shared.config.site.login_url;
     let join = if login_url.contains('?') { '&' } else { '?' };
+    // What would not be gone back to need not be told, three bytes for each of it.
+    let next = if next.len() > session::LONGEST_NEXT {
+        "/"
+    } else {
+        next
+    };
     let next = percent_encoding::utf8_percent_encode(next, percent_encoding::NON_ALPHANUMERIC);
     let url = format!("{login_url}{join}next={next}&state={}", begun.state);
     let mut response = reply::see_other(&url);

@@ -1,10 +1,22 @@
-//! Sizes and times as people say them.
+//! Sizes, times and errors as people say them.
 
 /// A sentence's beginning.
 pub fn capital(text: &str) -> String {
     let mut letters = text.chars();
     let first = letters.next().map(char::to_uppercase);
     first.into_iter().flatten().chain(letters).collect()
+}
+
+/// An error's text as a sentence.
+pub fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string());
+    let end = if text.ends_with(['.', '?', '!']) {
+        ""
+    } else {
+        "."
+    };
+    first.unwrap_or_default() + letters.as_str() + end
 }
 
 /// A size as people say it, in powers of 1024 as the limits are written.
@@ -39,6 +51,17 @@ pub fn about(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_is_a_sentence_with_one_end() {
+        for (text, said) in [
+            ("the app ended", "The app ended."),
+            ("is it there?", "Is it there?"),
+            ("", "."),
+        ] {
+            assert_eq!(sentence(text), said);
+        }
+    }
 
     #[test]
     fn sizes_are_told_as_people_say_them() {

@@ -13,8 +13,8 @@ mod tls;
 mod witness;
 
 use std::{
-    convert::Infallible, future::poll_fn, io, net::SocketAddr, pin::pin, rc::Rc, sync::Arc,
-    task::Poll, time::Duration,
+    cell::Cell, convert::Infallible, future::poll_fn, io, net::SocketAddr, pin::pin, rc::Rc,
+    sync::Arc, task::Poll, time::Duration,
 };
 
 use futures_util::FutureExt as _;
@@ -25,7 +25,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    time::timeout,
+    time::{Instant, timeout},
 };
 use tokio_rustls::{TlsAcceptor, rustls::ServerConnection};
 use tokio_util::task::TaskTracker;
@@ -53,6 +53,11 @@ const STREAMS: u32 = 100;
 /// enough that 100 idle uploads on one connection stay within the connection's window.
 const STREAM_WINDOW: u32 = 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
+/// How much of each answer waits for an HTTP/2 client to take it, in bytes: that many, a hundred
+/// times, is what one that takes nothing costs.
+const SEND_BUFFER: usize = 32 * 1024;
+/// How long an HTTP/2 connection is kept for further requests. What is open on it goes on.
+const IDLE: Duration = Duration::from_mins(3);
 /// How much of an answer may be encrypted ahead of what the socket takes, in bytes: a large one is
 /// written in few calls. Only while there is something to write.
 const TLS_BUFFER: usize = 256 * 1024;
@@ -257,8 +262,11 @@ async fn http2<H: Handler>(
     peer: Peer,
     service: &Service<H>,
 ) -> Result<(), BoxError> {
+    let asked = Rc::new(Cell::new(true));
+    let was_asked = Rc::clone(&asked);
     let shared = Rc::new((Rc::clone(&service.handler), H::Connection::default()));
     let answer = service_fn(move |request| {
+        asked.set(true);
         let shared = Rc::clone(&shared);
         // Boxed, since hyper and tokio move a stream's future about.
         Box::pin(async move {
@@ -273,15 +281,23 @@ async fn http2<H: Handler>(
         .max_header_list_size(u32::try_from(HEAD_BYTES)?)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_send_buf_size(256 * 1024)
+        .max_send_buf_size(SEND_BUFFER)
         .keep_alive_interval(SILENCE)
         .keep_alive_timeout(HANDSHAKE)
         .enable_connect_protocol()
         .serve_connection(TokioIo::new(stream), answer);
     let mut connection = pin!(connection);
     let mut drain = service.drain.watch();
+    let (mut last, mut leaves) = (Instant::now(), false);
     poll_fn(move |cx| {
-        if drain.just_begun(cx) {
+        // Whenever anything moves, which a PING of ours does every minute.
+        let now = Instant::now();
+        if was_asked.take() {
+            last = now;
+        }
+        let idle = now - last > IDLE;
+        if drain.just_begun(cx) || (idle && !leaves) {
+            leaves = true;
             connection.as_mut().graceful_shutdown();
         }
         let ended = connection.as_mut().poll(cx);

@@ -6,7 +6,10 @@
 
 mod file;
 
-use std::{io, path::PathBuf};
+use std::{
+    io::{self, IsTerminal as _},
+    path::PathBuf,
+};
 
 use tracing::{Level, Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::{
@@ -49,7 +52,7 @@ pub fn init(config: &config::Log) -> Result<(), LogError> {
     let filter = without_audit(filter);
     let lines = fmt::layer().with_writer(io::stderr);
     let lines = match config.format {
-        LogFormat::Pretty => lines.boxed(),
+        LogFormat::Pretty => lines.with_ansi(io::stderr().is_terminal()).boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
     let audit = match &config.audit {

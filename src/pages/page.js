@@ -102,10 +102,13 @@ function watch(live) {
   let [events, timer] = [null, 0];
   const look = () => {
     events?.close();
+    clearTimeout(timer);
+    timer = 0;
     if (document.visibilityState !== "visible") return;
     events = new EventSource(live.dataset.events);
     events.addEventListener("open", () => {
       clearTimeout(timer);
+      timer = 0;
       byId("lost").hidden = true;
     });
     events.addEventListener("live", (event) => {
@@ -115,10 +118,11 @@ function watch(live) {
       become(live, now);
     });
     events.addEventListener("error", () => {
-      clearTimeout(timer);
       if (events.readyState === EventSource.CONNECTING) {
-        timer = setTimeout(() => (byId("lost").hidden = false), 6000);
+        /* It tries again, and is in error again, sooner than that. */
+        timer ||= setTimeout(() => (byId("lost").hidden = false), 6000);
       } else {
+        clearTimeout(timer);
         again();
       }
     });

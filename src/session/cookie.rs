@@ -71,7 +71,10 @@ pub enum StateError {
         source: io::Error,
     },
     /// Others could read the key, and so sign a cookie for anybody.
-    #[error("{path} is readable by others (mode {mode:o}); remove it, and a new one is made")]
+    #[error(
+        "{path} is readable by others (mode {mode:o}); if one may have read it, remove it, and a new \
+         one is made; otherwise `chmod 600` it"
+    )]
     Exposed {
         /// The file.
         path: PathBuf,

@@ -3,7 +3,7 @@
 use percent_encoding::percent_decode_str;
 
 /// Longest path and query kept, in bytes; longer ones are no place a person was at.
-const MAX_LENGTH: usize = 2000;
+pub const MAX_LENGTH: usize = 2000;
 /// Letters in the code of a link that lets a terminal in.
 pub const APPROVAL_CODE: usize = 8;
 

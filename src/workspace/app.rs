@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::{
     Workspaces,
     phase::{Cause, Step},
-    probe::Probe,
+    probe::{self, Probe},
     start::{Attempt, LOG_LINES},
     state::{Live, Workspace},
     upstream::{Upstream, next_id},
@@ -61,7 +61,8 @@ impl Workspaces {
         attempt.tell(Step::Command);
         let exec = self.run_command(&upstream, config, live).await?;
         attempt.tell(Step::Ready);
-        let ready = self.wait_until_ready(&probe, config, live, &exec);
+        let mut last = None;
+        let ready = self.wait_until_ready(&probe, config, live, &exec, &mut last);
         let limit = self.0.config.ready_timeout;
         match timeout(limit, ready).await {
             Ok(Ok(())) => accept(workspace, live, upstream, Some(exec)),
@@ -71,9 +72,15 @@ impl Workspaces {
                 if let Err(error) = self.0.engine.output(&live.id, &end).await {
                     tracing::warn!(%error, "an app that never answered may still run");
                 }
-                Err(Cause::NeverReady {
-                    port: config.port,
-                    after: limit.as_secs(),
+                let (port, after) = (config.port, limit.as_secs());
+                Err(match last {
+                    Some(status) => Cause::NeverWell {
+                        port,
+                        path: probe.path,
+                        status,
+                        after,
+                    },
+                    None => Cause::NeverReady { port, after },
                 })
             }
         }
@@ -149,15 +156,16 @@ impl Workspaces {
         config: &App,
         live: &Live,
         exec: &str,
+        last: &mut Option<u16>,
     ) -> Result<(), Cause> {
         let began = Instant::now();
         loop {
-            let answers = tokio::select! {
+            *last = tokio::select! {
                 biased;
                 () = live.closed.cancelled() => return Err(Cause::ContainerEnded),
-                answers = probe.answers() => answers,
+                status = probe.status() => status,
             };
-            if answers {
+            if last.is_some_and(probe::is_good) {
                 return Ok(());
             }
             if let Some(code) = self.0.engine.exec_ended(exec).await? {
@@ -174,7 +182,10 @@ impl Workspaces {
     pub(super) async fn last_words(&self, attempt: &Attempt, cause: &Cause) -> Vec<String> {
         if !matches!(
             cause,
-            Cause::AppExited { .. } | Cause::NeverReady { .. } | Cause::OutOfMemory
+            Cause::AppExited { .. }
+                | Cause::NeverReady { .. }
+                | Cause::NeverWell { .. }
+                | Cause::OutOfMemory
         ) {
             return Vec::new();
         }

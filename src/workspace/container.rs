@@ -119,8 +119,9 @@ impl Workspaces {
         )?;
         tell(Step::Container);
         if let Some(stopped) = stopped {
-            let same = stopped.labels.get(spec::SPEC_LABEL) == spec.labels.get(spec::SPEC_LABEL);
-            if same {
+            let same = |label| stopped.labels.get(label) == spec.labels.get(label);
+            // Whoever starts it without a token leaves the id that it knows.
+            if same(spec::SPEC_LABEL) && (uid.is_none() || same(spec::UID_LABEL)) {
                 match engine.start(&stopped.id).await {
                     Ok(()) => return Ok("started"),
                     // Made anew, it is put on the network that is there now.

@@ -218,7 +218,10 @@ impl Workspaces {
             )
         };
         let clock = match verdict.by {
-            By::Kept => return "somebody asked for it to be kept until then".to_owned(),
+            By::Kept => {
+                return "somebody asked for it to be kept until then, and nothing else holds it"
+                    .to_owned();
+            }
             By::Age => {
                 return format!("it may run for {} and no longer", said(policy.max_age));
             }

@@ -64,7 +64,10 @@ impl Memory {
                 return Remembered::default();
             }
         };
-        serde_json::from_slice(&text).unwrap_or_default()
+        serde_json::from_slice(&text).unwrap_or_else(|error| {
+            tracing::warn!(%user, %error, "what was remembered of a workspace is damaged");
+            Remembered::default()
+        })
     }
 
     /// Remembers, whole or not at all. Whatever is lost by a failure is only a sentence and a

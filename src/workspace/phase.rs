@@ -138,6 +138,21 @@ pub enum Cause {
         /// How long was waited, in seconds.
         after: u64,
     },
+    /// It answered, but never well.
+    #[error(
+        "the app answered {status} to {path} on port {port} for {after} s; it is ready once it \
+         answers that with less than 400 (`ready_path`)"
+    )]
+    NeverWell {
+        /// Its port.
+        port: u16,
+        /// What it was asked for.
+        path: String,
+        /// Its last answer.
+        status: u16,
+        /// How long was waited, in seconds.
+        after: u64,
+    },
     /// It was stopped while it was starting.
     #[error("the workspace was stopped while it was starting")]
     Stopped,
@@ -161,7 +176,7 @@ impl Cause {
             Self::ContainerEnded => "container_ended",
             Self::OutOfMemory => "out_of_memory",
             Self::AppExited { .. } => "app_exited",
-            Self::NeverReady { .. } => "never_ready",
+            Self::NeverReady { .. } | Self::NeverWell { .. } => "never_ready",
             Self::Stopped => "stopped",
             Self::NoSuchApp(_) => "no_such_app",
             Self::GivenUp => "given_up",
@@ -189,6 +204,9 @@ pub enum KeepError {
     /// It doesn't run.
     #[error("the workspace doesn't run, so there is nothing to keep")]
     NotRunning,
+    /// For no time.
+    #[error("a workspace is kept for a second at least")]
+    TooShort,
     /// For longer than is allowed.
     #[error("a workspace can be kept for {longest} at most (`idle.longest_keep`)",
         longest = humantime::format_duration(*.0))]

@@ -68,15 +68,19 @@ impl Probe {
         }
     }
 
-    /// Whether it answers now, with a status below 400.
+    /// Whether it answers now, and well.
     pub async fn answers(&self) -> bool {
-        let status = timeout(LONGEST, self.status()).await.ok().flatten();
-        status.is_some_and(|status| status < 400)
+        self.status().await.is_some_and(is_good)
+    }
+
+    /// The status that it answers now, if it does.
+    pub async fn status(&self) -> Option<u16> {
+        timeout(LONGEST, self.head()).await.ok().flatten()
     }
 
     /// What it answers, read up to the status: an HTTP client has 25 KiB for each request, and
     /// after our start every app of every workspace is asked at once.
-    async fn status(&self) -> Option<u16> {
+    async fn head(&self) -> Option<u16> {
         // Made first, since that checks what is written.
         let request = self.request(&self.path)?;
         let mut asked = format!("GET {} HTTP/1.1\r\n", request.uri()).into_bytes();
@@ -137,6 +141,11 @@ impl Probe {
         }
         request.body(Empty::new()).ok()
     }
+}
+
+/// Whether an app that answers so is ready.
+pub fn is_good(status: u16) -> bool {
+    status < 400
 }
 
 /// The status of an answer that began so, if that was said yet. Interim answers come before the

@@ -19,6 +19,8 @@ use crate::{
 pub const USER_LABEL: &str = "vestibule.user";
 /// What it was made of.
 pub const SPEC_LABEL: &str = "vestibule.spec";
+/// The user's id at the web application, if it was known as it was made.
+pub const UID_LABEL: &str = "vestibule.user_id";
 /// Which installation made it.
 pub const INSTANCE_LABEL: &str = "vestibule.instance";
 
@@ -73,14 +75,16 @@ pub fn container(
     let mut env = config.env.clone();
     env.insert("USERNAME".to_owned(), user.to_string());
     env.extend(uid.map(|uid| ("USER_ID".to_owned(), uid.to_owned())));
+    let mut labels = BTreeMap::from([
+        (USER_LABEL.to_owned(), user.to_string()),
+        (SPEC_LABEL.to_owned(), fingerprint(config, image_id)),
+        (INSTANCE_LABEL.to_owned(), instance.id.clone()),
+    ]);
+    labels.extend(uid.map(|uid| (UID_LABEL.to_owned(), uid.to_owned())));
     Ok(ContainerSpec {
         name: ContainerName::of(user).as_str().to_owned(),
         image: image_id.to_owned(),
-        labels: BTreeMap::from([
-            (USER_LABEL.to_owned(), user.to_string()),
-            (SPEC_LABEL.to_owned(), fingerprint(config, image_id)),
-            (INSTANCE_LABEL.to_owned(), instance.id.clone()),
-        ]),
+        labels,
         env: env
             .into_iter()
             .map(|(name, value)| format!("{name}={value}"))

@@ -1,8 +1,11 @@
 //! One start of an app, from the queue to its first answer.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
 use tracing::Instrument as _;
 
 use super::{
@@ -21,6 +24,9 @@ use crate::{
 /// How long after the first, second, ... failure in a row until another try is made. Whoever
 /// has put the cause right is not kept waiting; what fails again and again is.
 const BACK_OFF: [u64; 5] = [0, 0, 10, 30, 60];
+/// How long a start holds its turn while its app comes up: `JupyterLab` takes up to 9 s on a busy
+/// machine of two cores. One that takes longer isn't busy but hangs, and shall not keep others.
+const TURN: Duration = Duration::from_secs(15);
 /// How many of an app's last lines its owner is shown.
 pub const LOG_LINES: usize = 20;
 
@@ -149,13 +155,19 @@ impl Workspaces {
             .container(&attempt.workspace, uid, |step| attempt.tell(step))
             .await?;
         let (container_ms, up) = (ms(waited), Instant::now());
-        let upstream = self.app(attempt, &live).await.map_err(|cause| {
+        let mut app = pin!(self.app(attempt, &live));
+        let come = if let Ok(come) = timeout(TURN, app.as_mut()).await {
+            come
+        } else {
+            drop(turn);
+            app.await
+        };
+        let upstream = come.map_err(|cause| {
             // Whatever it looked like from the app's side, this is what did it.
             let state = attempt.workspace.read();
             let starved = state.out_of_memory.is_some_and(|at| at >= began);
             if starved { Cause::OutOfMemory } else { cause }
         })?;
-        drop(turn);
         self.0.queue.took(waited.elapsed());
         tracing::info!(target: "audit", event = "start", user = %upstream.user, app = %upstream.app,
             container.id = %upstream.container, how, queued_ms, container_ms, app_ms = ms(up));

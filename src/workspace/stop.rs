@@ -148,6 +148,9 @@ impl Workspaces {
         if how_long > longest {
             return Err(KeepError::TooLong(longest));
         }
+        if how_long < Duration::from_secs(1) {
+            return Err(KeepError::TooShort);
+        }
         let workspace = self.known(user).ok_or(KeepError::NotRunning)?;
         // Under this lock the reaper decides, so what is found running here will be kept.
         let state = workspace.read();

@@ -101,8 +101,8 @@ impl Measuring {
         });
     }
 
-    /// It doesn't run.
-    fn rests(&self) {
+    /// It doesn't run, or not as it did.
+    pub(super) fn rests(&self) {
         self.seen.send_if_modified(|seen| {
             let ran = seen.memory.is_some();
             (seen.cpus, seen.memory, seen.memory_limit) = (None, None, None);

@@ -54,6 +54,15 @@ await scenario("home", async (page, step, shot) => {
   await home.screenshot({ path: `${process.env.SHOTS}/home-stopped.png`, fullPage: true });
   step("stopped in one tab, and the other one tells so");
 
+  // Its stream is refused from now on, again and again, as by a server that is gone.
+  const lost = home.locator("#lost");
+  await home.route("**/_vestibule/live", (route) => route.abort());
+  await home.reload();
+  await lost.waitFor({ timeout: 20_000 });
+  await home.unroute("**/_vestibule/live");
+  await lost.waitFor({ state: "hidden", timeout: 20_000 });
+  step("it tells that nobody answers, and takes that back");
+
   const plain = await page.context().browser().newContext({
     javaScriptEnabled: false,
     storageState: await page.context().storageState(),

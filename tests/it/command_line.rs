@@ -4,7 +4,7 @@ use std::{fs, process::Output};
 
 use serde_json::Value;
 
-use crate::world::{World, docker::container_of, shared};
+use crate::world::{SLOW, World, docker::container_of, send_signal, shared, until};
 
 /// Runs a subcommand in a world.
 fn run(world: &World, words: &[&str]) -> Output {
@@ -192,6 +192,7 @@ async fn every_verb_speaks_json_and_words() {
         vec!["revoke", "a", "--session", "b"],
         vec!["token", "--admin", "--scope", "everything"],
         vec!["token", "--admin", "alice"],
+        vec!["token", &user, "--scope", "status"],
         vec!["keep", &user, "soon"],
     ] {
         assert_eq!(run(&world, &wrong).status.code(), Some(2), "{wrong:?}");
@@ -284,4 +285,13 @@ async fn shells_are_told_how_to_complete_the_words() {
         "{}",
         text(&bash.stderr)
     );
+}
+
+#[tokio::test]
+async fn a_hang_up_cuts_nobody_off() {
+    let world = World::start("").await;
+    send_signal(world.pid(), "HUP");
+    until("it says so", SLOW, async || world.log().contains("SIGHUP")).await;
+    let health = world.get("/_vestibule/healthz").send().await;
+    assert_eq!(health.status, 200);
 }

@@ -64,6 +64,12 @@ port = 9101
 prefix = "strip"
 ready_path = "/ready"
 
+[apps.lost]
+title = "Has no such page"
+command = ["python3", "-m", "http.server", "9103"]
+port = 9103
+ready_path = "/nowhere/"
+
 [apps.absent]
 title = "Isn't there"
 command = ["/no/such/program"]
@@ -89,6 +95,7 @@ async fn an_app_that_can_not_start_says_why_and_a_retry_works() {
         silent.text()
     );
     fails(&person, "absent", &["/no/such/program"]).await;
+    fails(&person, "lost", &["404", "/nowhere/", "9103"]).await;
     assert!(!world.audit("start_failed").is_empty());
 
     let container = container_of(&world.alice);
@@ -99,6 +106,24 @@ async fn an_app_that_can_not_start_says_why_and_a_retry_works() {
     assert!(
         sleeps.is_empty(),
         "what never opened its port was ended: {sleeps:?}"
+    );
+}
+
+#[tokio::test]
+async fn an_app_that_hangs_keeps_nobody_else_waiting_for_long() {
+    let one = BROKEN.replace("ready_timeout = \"4s\"", "max_starting = 1");
+    let world = World::start(&format!("{one}{RECORDER}")).await;
+    let (alice, bob) = (
+        world.log_in(&world.alice).await,
+        world.log_in(&world.bob).await,
+    );
+    let hangs = alice.visit(&alice.path("silent", "")).send().await;
+    assert_eq!(hangs.status, 202);
+    works(&bob, "recorder").await;
+    let still = alice.visit(&alice.path("silent", "")).send().await;
+    assert_eq!(
+        still.status, 202,
+        "it hangs for longer than it keeps its turn"
     );
 }
 

@@ -30,6 +30,15 @@ async fn a_login_ends_on_the_page_that_was_asked_for() {
     let path = format!("/recorder/{}/?a=1&b=2", world.alice);
     let answer = world.get(&path).navigate().send().await;
     assert_eq!(answer.location_query()["next"], path);
+    // What would not be gone back to is not told, nor is it read at any length.
+    let long = |bytes| format!("{path}?{}", "~".repeat(bytes));
+    let answer = world.get(&long(3000)).navigate().send().await;
+    assert_eq!(
+        (answer.status.as_u16(), &*answer.location_query()["next"]),
+        (303, "/")
+    );
+    let answer = world.get(&long(17_000)).navigate().send().await;
+    assert_eq!(answer.status, 414, "{}", answer.text());
     let visitor = world.visitor(&path).await;
     let claims = handoff_claims(&world.alice, &visitor.state);
     let token = world.keys.sign(HANDOFF, &claims);

@@ -180,3 +180,33 @@ async fn more_users_than_may_start_at_once_are_all_served() {
     let health = world.get("/_vestibule/healthz").send().await;
     assert_eq!(health.status, 200);
 }
+
+#[tokio::test]
+async fn a_workspace_that_an_operator_started_knows_its_user_from_the_next_start_on() {
+    let world = World::start(crate::world::config::RECORDER).await;
+    let (user, container) = (&world.alice, container_of(&world.alice));
+    let operator = |verb: &str| {
+        let mut command = world.vestibule();
+        command.args([verb, user.as_str(), "--config", "proxy.toml"]);
+        assert!(command.status().unwrap().success(), "{verb}");
+    };
+    let known = || world.docker.shell(&container, "echo \"$USER_ID\"").unwrap();
+    let person = world.log_in(user).await;
+    operator("start");
+    assert_eq!(known().trim(), "");
+    assert_eq!(person.open("recorder").await.status, 200);
+    assert_eq!(known().trim(), "", "it runs, and is left alone");
+    operator("stop");
+    again(&person).await;
+    assert_eq!(known().trim(), "7");
+    let id = world.docker.id(&container);
+    for verb in ["stop", "start"] {
+        operator(verb);
+    }
+    assert_eq!(known().trim(), "7");
+    assert_eq!(
+        world.docker.id(&container),
+        id,
+        "who has no token makes none"
+    );
+}

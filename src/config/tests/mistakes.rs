@@ -54,7 +54,7 @@ port = 70000
         "proxy.toml:6: `trusted_origins` must be an origin",
         "proxy.toml:8: key `image` is unknown; did you mean `image` of `[workspace]`?",
         "proxy.toml:10: key `workspace.data_rot` is unknown; did you mean `data_root`?",
-        r#"proxy.toml:11: `workspace.patience` must be a time from 0s to 20s, such as "30m", not "soon""#,
+        r#"proxy.toml:11: `workspace.patience` must be a time from 0s to 20s, such as "20s", not "soon""#,
         "proxy.toml:12: key `workspace.state_dir` is unknown; `state_dir` stands above the first [table]",
         "proxy.toml:14: `workspace.mounts.target` is missing; such as: target = ",
         "proxy.toml:14: key `workspace.mounts.taget` is unknown; did you mean `target`?",

@@ -102,6 +102,14 @@ fn listeners() {
             "an address and a port",
         ),
         ("[listen]\nhttps = [\"[::]:1\", \"[::]:1\"]", "[::]:1 twice"),
+        (
+            "[listen]\nhttps = \"[::]:1\"\n[ssh]\nlisten = \"[::]:1\"",
+            "[::]:1 is to be listened on twice",
+        ),
+        (
+            "[ssh]\nlisten = \"[::]:1\"\n[metrics]\nlisten = \"[::]:1\"",
+            "[::]:1 is to be listened on twice",
+        ),
         ("[listen]\ntrusted_proxies = [\"10.0.0.0/33\"]", "a network"),
         ("[listen]\ntrusted_proxies = [\"::/129\"]", "a network"),
         ("[listen]\ntrusted_proxies = [\"host\"]", "a network"),
@@ -239,6 +247,10 @@ fn workspaces() {
         ("[workspace]\npids = 1", "from 16 to"),
         (
             "[workspace]\ncapabilities = [\"ALL\"]",
+            "single capabilities",
+        ),
+        (
+            "[workspace]\ncapabilities = [\"FOO\"]",
             "single capabilities",
         ),
         (

@@ -14,7 +14,9 @@ fn head(method: &str, uri: &str, fields: &[(&str, &str)]) -> Parts {
 
 #[test]
 fn a_host_is_named_once_and_is_ours() {
-    use HeadError::{Framing, Host, Misdirected};
+    use HeadError::{Framing, Host, Long, Misdirected, Scheme};
+    let [longest, longer] =
+        [0, 1].map(|more| format!("/{}?", "a".repeat(LONGEST_TARGET - 2 + more)));
     let ours = ("host", "ide.example.test");
     for (uri, fields, expected) in [
         ("/", vec![ours], Ok(())),
@@ -30,6 +32,9 @@ fn a_host_is_named_once_and_is_ours() {
         ),
         ("http://evil/", vec![ours], Err(Misdirected)),
         ("https://ide.example.test/", vec![ours], Ok(())),
+        ("ftp://ide.example.test/", vec![ours], Err(Scheme)),
+        (&longest, vec![ours], Ok(())),
+        (&longer, vec![ours], Err(Long)),
         ("/", vec![ours, ("transfer-encoding", "chunked")], Ok(())),
         (
             "/",
@@ -98,6 +103,31 @@ fn only_a_person_going_somewhere_is_a_navigation() {
             expected,
             "{method} {fields:?}"
         );
+    }
+}
+
+#[test]
+fn whatever_could_become_a_socket_is_judged_as_one() {
+    for (upgrade, expected) in [
+        ("websocket", true),
+        ("h2c, WebSocket", true),
+        ("websocket;q=1", true),
+        ("websocket, \u{ff}", true),
+        ("\u{ff},websocket", true),
+        ("h2c", false),
+        ("websockets", false),
+    ] {
+        let fields = [("upgrade", upgrade), ("connection", "upgrade")];
+        let mut head = head("GET", "/", &fields);
+        assert_eq!(
+            is_websocket(&head.headers, &head.extensions),
+            expected,
+            "{upgrade}"
+        );
+        // Nothing is opened that was not judged so.
+        assert_eq!(forward::is_handshake(&head), expected, "{upgrade}");
+        head.headers.remove(header::CONNECTION);
+        assert!(!forward::is_handshake(&head));
     }
 }
 

@@ -226,7 +226,8 @@ impl World {
             .count()
     }
 
-    fn pid(&self) -> u32 {
+    /// Vestibule's own process.
+    pub fn pid(&self) -> u32 {
         lock(&self.proxy).as_ref().unwrap().id()
     }
 
