@@ -246,6 +246,7 @@ impl Ssh {
             }
         };
         self.door.forgive(addr);
+        client.pace.let_in();
         drop(knock);
         let leave = async {
             stop.cancelled().await;

@@ -35,6 +35,9 @@ const SOON: Duration = Duration::from_millis(5);
 const LATER: Duration = Duration::from_secs(2);
 /// From how many bytes on much waits.
 const MUCH: u64 = 64 << 20;
+/// Most bytes from whoever has not logged in: an agent with many keys sends some 10 KiB, and
+/// messages that are ignored cost what others do.
+const STRANGERS: u64 = 1 << 20;
 
 /// What one connection's channels have waiting in files.
 #[derive(Debug)]
@@ -44,6 +47,8 @@ pub struct Pace {
     /// When something of that was last taken, in microseconds.
     taken: AtomicU64,
     sending: AtomicUsize,
+    /// Whether its client has logged in.
+    known: AtomicBool,
     cut: AtomicBool,
     reader: AtomicWaker,
     writer: AtomicWaker,
@@ -56,6 +61,7 @@ impl Default for Pace {
             spilled: AtomicU64::new(0),
             taken: AtomicU64::new(0),
             sending: AtomicUsize::new(0),
+            known: AtomicBool::new(false),
             cut: AtomicBool::new(false),
             reader: AtomicWaker::new(),
             writer: AtomicWaker::new(),
@@ -74,6 +80,11 @@ impl Pace {
         if self.spilled.fetch_sub(bytes, Relaxed) == bytes {
             self.reader.wake();
         }
+    }
+
+    /// Its client has logged in.
+    pub fn let_in(&self) {
+        self.known.store(true, Relaxed);
     }
 
     /// Something that waits in a file, or before one, was taken.
@@ -143,6 +154,8 @@ pub struct Paced {
     stream: TcpStream,
     pace: Arc<Pace>,
     wait: Pin<Box<Sleep>>,
+    /// How many bytes came before a login.
+    strange: u64,
 }
 
 impl Paced {
@@ -152,6 +165,7 @@ impl Paced {
             stream,
             pace,
             wait: Box::pin(sleep_until(Instant::now())),
+            strange: 0,
         }
     }
 }
@@ -170,7 +184,15 @@ impl AsyncRead for Paced {
             this.wait.as_mut().reset(until);
             ready!(this.wait.as_mut().poll(cx));
         }
-        Pin::new(&mut this.stream).poll_read(cx, buf)
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
+        if !this.pace.known.load(Relaxed) {
+            this.strange += (buf.filled().len() - before) as u64;
+            if this.strange > STRANGERS {
+                this.pace.cut();
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -239,5 +261,39 @@ mod tests {
         assert_eq!(read.await.unwrap().unwrap(), 0);
         write.await.unwrap();
         drop(client);
+    }
+
+    #[tokio::test]
+    async fn whoever_has_not_logged_in_is_not_read_for_ever() {
+        for known in [false, true] {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let client = TcpStream::connect(listener.local_addr().unwrap());
+            let (client, accepted) = tokio::join!(client, listener.accept());
+            let (mut client, pace) = (client.unwrap(), Arc::<Pace>::default());
+            if known {
+                pace.let_in();
+            }
+            let mut read = Paced::new(accepted.unwrap().0, pace);
+            let send = async {
+                let _ = client.write_all(&vec![0; 3 << 20]).await;
+                drop(client);
+            };
+            let (_, read) = tokio::join!(send, async {
+                let (mut all, mut piece) = (0, vec![0; 64 << 10]);
+                while let Ok(more @ 1..) = read.read(&mut piece).await {
+                    all += more as u64;
+                }
+                drop(read);
+                all
+            });
+            if known {
+                assert_eq!(read, 3 << 20);
+            } else {
+                assert!(
+                    (STRANGERS..STRANGERS + (65 << 10)).contains(&read),
+                    "{read}"
+                );
+            }
+        }
     }
 }
