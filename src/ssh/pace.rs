@@ -278,7 +278,7 @@ mod tests {
                 let _ = client.write_all(&vec![0; 3 << 20]).await;
                 drop(client);
             };
-            let (_, read) = tokio::join!(send, async {
+            let ((), read) = tokio::join!(send, async {
                 let (mut all, mut piece) = (0, vec![0; 64 << 10]);
                 while let Ok(more @ 1..) = read.read(&mut piece).await {
                     all += more as u64;
