@@ -4,7 +4,16 @@
 //! its own; each serving thread has a single-threaded runtime with its own listeners and
 //! upstream connections, so that nothing on a request's way crosses threads.
 
-use std::{io, net::SocketAddr, path::PathBuf, rc::Rc, sync::Arc, thread, time::Duration};
+mod faults;
+
+use std::{
+    io::{self, IsTerminal as _},
+    net::SocketAddr,
+    rc::Rc,
+    sync::Arc,
+    thread,
+    time::Duration,
+};
 
 use tokio::{
     runtime::{self, LocalOptions},
@@ -18,115 +27,27 @@ use crate::{
     admin,
     config::{Config, UsageOf},
     doctor::Doctor,
-    engine::{Docker, EngineError},
+    engine::Docker,
     front::{Front, Shared},
-    listener::{self, Bound, Bounds, Door, Drain, Service, TlsError},
-    log::{self, LogError},
+    listener::{self, Bound, Bounds, Door, Drain, Service},
+    log,
     metrics::Metrics,
     reaper,
     scrape::{self, Scrape},
-    session::{KeyError, Revocations, RevocationsError, Sessions, StateError},
-    ssh::{Approvals, HostKeyError, Ssh},
+    session::{Revocations, Sessions},
+    ssh::{Approvals, Ssh},
     state_dir,
     symptoms::Symptoms,
-    workspace::{Instance, InstanceError, OpenError, Workspaces},
+    workspace::{Instance, Workspaces},
 };
+
+pub use self::faults::{ServeError, check, lacks};
 
 /// How long requests may take to end once we were told to stop.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// The same for SSH: what is left is then told why it ends, within [`GRACE`].
 const SSH_GRACE: Duration = Duration::from_secs(7);
-
-/// Vestibule can't start.
-#[derive(Debug, thiserror::Error)]
-pub enum ServeError {
-    /// The state directory can't be used.
-    #[error("can't use the state directory {path}; set `state_dir` to one we may write")]
-    StateDir {
-        /// The directory.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// An address can't be listened on.
-    #[error("can't listen on {addr}; is another server there, or does the port need more rights?")]
-    Listen {
-        /// The address.
-        addr: SocketAddr,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// The admin socket can't be bound.
-    #[error(
-        "can't bind the admin socket {path}; is another vestibule running with this state directory?"
-    )]
-    Admin {
-        /// The socket.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// Threads or signals can't be had.
-    #[error("the system refuses a thread or a signal handler")]
-    System(#[from] io::Error),
-    /// The audit file can't be used.
-    #[error(transparent)]
-    Log(#[from] LogError),
-    /// Certificate or key can't be used.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// A key of the web application can't be used.
-    #[error(transparent)]
-    Key(#[from] KeyError),
-    /// Our own cookie key can't be used.
-    #[error(transparent)]
-    State(#[from] StateError),
-    /// What was revoked can't be read or kept.
-    #[error(transparent)]
-    Revocations(#[from] RevocationsError),
-    /// Our identity towards the engine can't be used.
-    #[error(transparent)]
-    Instance(#[from] InstanceError),
-    /// A mount that isn't optional isn't there: no workspace could be made.
-    #[error(
-        "there is no {}, which workspaces mount; make it, or set `optional = true` (`workspace.mounts`)",
-        .0.display()
-    )]
-    Mount(PathBuf),
-    /// Our own SSH key can't be used.
-    #[error(transparent)]
-    HostKey(#[from] HostKeyError),
-    /// The engine can't be reached.
-    #[error("can't use the container engine at {socket} (`engine.socket`)")]
-    Engine {
-        /// Its socket.
-        socket: PathBuf,
-        /// What is wrong.
-        source: EngineError,
-    },
-    /// Workspaces can't be served as they are.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-}
-
-/// Everything that a valid configuration still got wrong: certificate, key, token keys.
-pub fn check(config: &Config) -> Vec<ServeError> {
-    let tls = config.tls.as_ref().map(listener::server_config);
-    let tls = tls.and_then(Result::err).map(ServeError::from);
-    let key = crate::secret::Secret::random(32);
-    let keys = Sessions::new(&config.session, key, Revocations::none());
-    tls.into_iter()
-        .chain(keys.err().map(ServeError::from))
-        .collect()
-}
-
-/// What workspaces need and isn't there. They are served all the same: it may come.
-pub fn lacks(config: &Config) -> impl Iterator<Item = ServeError> {
-    let mounts = config.workspace.mounts.iter();
-    let missing = mounts.filter(|mount| !mount.optional && !mount.source.exists());
-    missing.map(|mount| ServeError::Mount(mount.source.clone()))
-}
 
 /// Runs the proxy until SIGTERM or SIGINT.
 ///
@@ -244,19 +165,23 @@ async fn run_with(config: Config) -> Result<(), ServeError> {
 }
 
 /// Waits for SIGTERM or SIGINT. SIGHUP, by which others are told to read their files again, cuts
-/// nobody off.
+/// nobody off; but a proxy that was started at a terminal ends with it.
 async fn told_to_stop() -> io::Result<()> {
     let (mut term, mut int) = (
         signal(SignalKind::terminate())?,
         signal(SignalKind::interrupt())?,
     );
     let mut hangup = signal(SignalKind::hangup())?;
+    let at_terminal = io::stderr().is_terminal();
     loop {
         // Each is cancel-safe.
         tokio::select! {
             _ = term.recv() => return Ok(()),
             _ = int.recv() => return Ok(()),
             _ = hangup.recv() => {
+                if at_terminal {
+                    return Ok(());
+                }
                 tracing::warn!("SIGHUP changes nothing: the configuration is read at the start");
             }
         }

@@ -1,6 +1,7 @@
 //! The directory of what must outlive a restart: keys, revocations, what is remembered.
 //!
-//! Imports nothing of ours. Promise: nobody else can put anything into it.
+//! Imports nothing of ours. Promise: nobody but its owner can put anything into it, or
+//! the log says that they can.
 
 use std::{
     fs::{self, DirBuilder, Permissions},
@@ -16,14 +17,19 @@ const OTHERS_WRITE: u32 = 0o022;
 /// they could put a key of theirs in the place of ours.
 ///
 /// # Errors
-/// What the system says: it can't be made, is no directory, or isn't ours.
+/// What the system says: it can't be made, or is no directory.
 pub fn prepare(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
     let mode = fs::metadata(path)?.permissions().mode();
     if mode & OTHERS_WRITE != 0 {
         let now = mode & 0o777 & !OTHERS_WRITE;
-        fs::set_permissions(path, Permissions::from_mode(now))?;
-        tracing::warn!(path = %path.display(), "others could write in the state directory, and no longer can");
+        let taken = fs::set_permissions(path, Permissions::from_mode(now));
+        let path = path.display();
+        match taken {
+            Ok(()) => tracing::warn!(%path, "others could write in the state directory"),
+            // Another's, who lets us write.
+            Err(error) => tracing::warn!(%path, %error, "others can write in the state directory"),
+        }
     }
     Ok(())
 }

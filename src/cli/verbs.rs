@@ -1,6 +1,6 @@
 //! The verbs that are one call to the running proxy and a sentence about it.
 
-use std::{process::ExitCode, sync::Arc, time::Duration};
+use std::{io, process::ExitCode, sync::Arc, time::Duration};
 
 use http::Method;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -124,9 +124,17 @@ pub fn doctor(config: Config, json: Json) -> Result<ExitCode, BoxError> {
         Ok(report) => report,
         Err(error) => {
             let why = chain(&*error);
-            let faults = serve::check(&config)
-                .into_iter()
-                .chain(serve::lacks(&config));
+            // Whoever may not open its socket may not read its keys either: no fault of theirs.
+            let refused = error.downcast_ref::<ClientError>().is_some_and(|error| {
+                matches!(error, ClientError::Connect { source, .. }
+                    if source.kind() == io::ErrorKind::PermissionDenied)
+            });
+            let check = || {
+                serve::check(&config)
+                    .into_iter()
+                    .chain(serve::lacks(&config))
+            };
+            let faults = (!refused).then(check).into_iter().flatten();
             let faults: Vec<String> = faults.map(|fault| chain(&fault)).collect();
             let report = runtime()?.block_on(Doctor::alone(Arc::new(config), &why, &faults));
             json!(report)

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::{Buf as _, BytesMut};
+use bytes::{Buf as _, BufMut as _, BytesMut};
 use futures_util::poll;
 use http::StatusCode;
 use tokio::{
@@ -226,12 +226,14 @@ impl Connection {
     /// Reads more into the buffer, of which about `left` bytes are to come, 0 if that is not known.
     /// Ready with 0 at the connection's end.
     pub fn poll_fill(&mut self, cx: &mut Context<'_>, left: u64) -> Poll<io::Result<usize>> {
+        let most = if self.shares { SHARED_READ } else { LARGE_READ };
         if self.buffer.capacity() - self.buffer.len() < SMALL_READ / 4 {
-            let most = if self.shares { SHARED_READ } else { LARGE_READ };
             let left = usize::try_from(left).unwrap_or(most);
             self.buffer.reserve(left.clamp(SMALL_READ, most));
         }
-        poll_read_buf(Pin::new(&mut self.read), cx, &mut self.buffer)
+        // Also where an earlier answer has left more room.
+        let mut room = (&mut self.buffer).limit(most);
+        poll_read_buf(Pin::new(&mut self.read), cx, &mut room)
     }
 
     /// The bare stream, and what was read of it beyond the head.

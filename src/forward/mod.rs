@@ -144,7 +144,7 @@ impl Pool {
             ))
         });
         let (mut connection, answer) = self
-            .round_trip(connection, draft, &mut upload, &asked.method, to)
+            .round_trip(connection, draft, &mut upload, asked, to)
             .await?;
         let Head {
             mut parts,
@@ -159,7 +159,6 @@ impl Pool {
             connection.gather(length).await;
         }
         response::clean(&mut parts, &to.response);
-        connection.shares = asked.version == Version::HTTP_2;
         let home = keep.then(|| Home {
             pool: self.clone(),
             id: to.id,
@@ -194,16 +193,17 @@ impl Pool {
         pooled: Option<Connection>,
         mut draft: Draft,
         upload: &mut Option<Box<Upload>>,
-        method: &Method,
+        asked: &Parts,
         to: &Destination<'_>,
     ) -> Result<(Connection, Head), ForwardError> {
-        let bodiless = *method == Method::HEAD;
+        let bodiless = asked.method == Method::HEAD;
+        let shares = asked.version == Version::HTTP_2;
         // An app may close an idle connection in the moment we use it. What it certainly did
         // not get is sent again; what it may have got, only if that changes nothing (RFC 9110
         // 9.2.2), and only once.
-        let repeatable = upload.is_none() && is_safe(method);
+        let repeatable = upload.is_none() && is_safe(&asked.method);
         if let Some(mut connection) = pooled {
-            connection.draft = draft;
+            (connection.draft, connection.shares) = (draft, shares);
             match connection.exchange(upload, bodiless).await {
                 Ok(answer) => return Ok((connection, answer)),
                 Err(Failure::Unsent) => draft = connection.draft,
@@ -213,7 +213,7 @@ impl Pool {
             }
         }
         let mut connection = Connection::open(to.addr, to.closed).await?;
-        connection.draft = draft;
+        (connection.draft, connection.shares) = (draft, shares);
         match connection.exchange(upload, bodiless).await {
             Ok(answer) => Ok((connection, answer)),
             Err(Failure::Unsent) => Err(ForwardError::Broken(AnswerError::Ended)),

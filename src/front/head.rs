@@ -53,10 +53,11 @@ const MOST_FIELDS: usize = 100;
 /// Most bytes in a head's fields; hyper's own bound is a little above it.
 const MOST_BYTES: usize = 64 * 1024;
 
-/// Checks framing and host of a request that came to `authority` (`host` or `host:port`).
+/// Checks size, address, framing and host of a request that came to `authority` (`host` or
+/// `host:port`).
 ///
 /// # Errors
-/// [`HeadError`]; all but [`HeadError::Misdirected`] are malformed requests.
+/// [`HeadError`].
 pub fn check(head: &Parts, authority: &str) -> Result<(), HeadError> {
     let fields = head.headers.iter();
     let bytes: usize = fields

@@ -53,12 +53,14 @@ fn show(shared: &Shared, entry: &Entry, password: Option<String>) -> Response<Bo
     let user = &entry.claims().user;
     // Whoever loads the page looks: what is measured now, the next look shows.
     let usage = shared.workspaces.watch_usage(user);
+    // Not held: what is asked for below may be changed by whoever waits for it.
+    let usage = usage.borrow().clone();
     let html = pages::home(&pages::Home {
         user: user.as_str(),
         notice: None,
         events: EVENTS,
         ssh: ssh(shared, entry, password),
-        live: live(shared, entry, &usage.borrow()),
+        live: live(shared, entry, &usage),
     });
     reply::page(StatusCode::OK, html)
 }
@@ -90,7 +92,8 @@ async fn tell(
     let end = Instant::now() + LONGEST;
     let mut told = (String::new(), Instant::now());
     while Instant::now() < end {
-        let html = pages::live(&live(shared, entry, &usage.borrow_and_update()));
+        let seen = usage.borrow_and_update().clone();
+        let html = pages::live(&live(shared, entry, &seen));
         let message = if html != told.0 {
             event("live", &json!(html))
         } else if told.1.elapsed() >= BEAT {

@@ -25,7 +25,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    time::{Instant, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_rustls::{TlsAcceptor, rustls::ServerConnection};
 use tokio_util::task::TaskTracker;
@@ -178,7 +178,7 @@ pub async fn accept<H: Handler>(bound: Bound, service: Rc<Service<H>>) -> io::Re
             Err(error) => {
                 // Mostly out of file descriptors: a busy loop would only make it worse.
                 tracing::warn!(%error, "could not accept a connection");
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                sleep(Duration::from_millis(50)).await;
                 continue;
             }
         };
@@ -262,7 +262,7 @@ async fn http2<H: Handler>(
     peer: Peer,
     service: &Service<H>,
 ) -> Result<(), BoxError> {
-    let asked = Rc::new(Cell::new(true));
+    let asked = Rc::new(Cell::new(false));
     let was_asked = Rc::clone(&asked);
     let shared = Rc::new((Rc::clone(&service.handler), H::Connection::default()));
     let answer = service_fn(move |request| {
@@ -288,14 +288,19 @@ async fn http2<H: Handler>(
         .serve_connection(TokioIo::new(stream), answer);
     let mut connection = pin!(connection);
     let mut drain = service.drain.watch();
-    let (mut last, mut leaves) = (Instant::now(), false);
+    let (mut last, mut leaves) = (None, false);
+    let mut first = pin!(sleep(HEAD));
     poll_fn(move |cx| {
         // Whenever anything moves, which a PING of ours does every minute.
         let now = Instant::now();
         if was_asked.take() {
-            last = now;
+            last = Some(now);
         }
-        let idle = now - last > IDLE;
+        // Before the first request, hyper may wait for the preface, and sends no PING.
+        if last.is_none() && first.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        let idle = last.is_some_and(|last| now - last > IDLE);
         if drain.just_begun(cx) || (idle && !leaves) {
             leaves = true;
             connection.as_mut().graceful_shutdown();

@@ -246,7 +246,6 @@ impl Ssh {
             }
         };
         self.door.forgive(addr);
-        client.pace.let_in();
         drop(knock);
         let leave = async {
             stop.cancelled().await;

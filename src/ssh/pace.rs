@@ -189,6 +189,7 @@ impl AsyncRead for Paced {
         if !this.pace.known.load(Relaxed) {
             this.strange += (buf.filled().len() - before) as u64;
             if this.strange > STRANGERS {
+                tracing::debug!("an SSH client said too much before its login, and was cut");
                 this.pace.cut();
             }
         }

@@ -80,9 +80,17 @@ impl Workspaces {
             _ => None,
         };
         let live = workspace.learn(seen, spec);
+        let same = match (&before, &live) {
+            (Some(before), Some(live)) => before.is_same_run(live),
+            _ => false,
+        };
+        // No lock is held here: whoever looks at what it uses asks for its state, too.
+        if !same && let Some(measured) = workspace.measured() {
+            measured.rests();
+        }
         // Found running after a restart of ours, it may be one that somebody has kept.
-        if let Some(live) = &live
-            && !before.is_some_and(|before| before.is_same_run(live))
+        if live.is_some()
+            && !same
             && let Some(left) = self.remembered(workspace).kept_for()
         {
             workspace.clocks.keep(left.min(self.0.idle.longest_keep));
@@ -110,6 +118,9 @@ impl Workspaces {
             }
             (Err(error), _) => return Err(error.into()),
         };
+        // Whoever starts it without a token leaves the id that it knows.
+        let known = stopped.and_then(|stopped| stopped.labels.get(spec::UID_LABEL));
+        let uid = uid.or(known.map(String::as_str));
         let spec = spec::container(
             &self.0.config,
             &self.0.instance,
@@ -120,8 +131,7 @@ impl Workspaces {
         tell(Step::Container);
         if let Some(stopped) = stopped {
             let same = |label| stopped.labels.get(label) == spec.labels.get(label);
-            // Whoever starts it without a token leaves the id that it knows.
-            if same(spec::SPEC_LABEL) && (uid.is_none() || same(spec::UID_LABEL)) {
+            if same(spec::SPEC_LABEL) && same(spec::UID_LABEL) {
                 match engine.start(&stopped.id).await {
                     Ok(()) => return Ok("started"),
                     // Made anew, it is put on the network that is there now.

@@ -88,10 +88,14 @@ async fn isolated(engine: &dyn Engine, config: &Workspace) -> Result<bool, Engin
         return Ok(network.isolated);
     }
     match engine.create_network(&config.network).await {
-        Ok(()) => tracing::info!(
-            network = config.network,
-            "made the network of the workspaces"
-        ),
+        Ok(()) => {
+            tracing::info!(
+                network = config.network,
+                "made the network of the workspaces"
+            );
+            // It may have other addresses than one that was there before.
+            shield(engine, config).await;
+        }
         // Two may make it at once.
         Err(EngineError::Refused(why)) if why.contains("already exists") => {}
         Err(error) => return Err(error),

@@ -156,11 +156,12 @@ impl Workspaces {
             .await?;
         let (container_ms, up) = (ms(waited), Instant::now());
         let mut app = pin!(self.app(attempt, &live));
-        let come = if let Ok(come) = timeout(TURN, app.as_mut()).await {
-            come
-        } else {
-            drop(turn);
-            app.await
+        let soon = timeout(TURN, app.as_mut()).await;
+        drop(turn);
+        let took = waited.elapsed();
+        let come = match soon {
+            Ok(come) => come,
+            Err(_) => app.await,
         };
         let upstream = come.map_err(|cause| {
             // Whatever it looked like from the app's side, this is what did it.
@@ -168,7 +169,7 @@ impl Workspaces {
             let starved = state.out_of_memory.is_some_and(|at| at >= began);
             if starved { Cause::OutOfMemory } else { cause }
         })?;
-        self.0.queue.took(waited.elapsed());
+        self.0.queue.took(took);
         tracing::info!(target: "audit", event = "start", user = %upstream.user, app = %upstream.app,
             container.id = %upstream.container, how, queued_ms, container_ms, app_ms = ms(up));
         Ok(upstream)

@@ -201,9 +201,6 @@ impl Workspace {
             return Some(live.clone());
         }
         state.end();
-        if let Some(measured) = self.measured() {
-            measured.rests();
-        }
         let Some((seen, addr)) = running.and_then(|seen| seen.addr.map(|addr| (seen, addr))) else {
             state.life = match seen.map(|seen| seen.run) {
                 None => Life::Absent,

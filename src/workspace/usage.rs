@@ -232,7 +232,11 @@ impl Workspaces {
             return workspace.measured().into_iter().for_each(Measuring::rests);
         };
         match self.0.engine.usage(&live.id).await {
-            Ok(usage) => workspace.measuring().take_in(&live, usage),
+            // What comes late is of a run that is over.
+            Ok(usage) if workspace.read().is_still(&live) => {
+                workspace.measuring().take_in(&live, usage);
+            }
+            Ok(_) => {}
             // It is ending, or the engine is away: others tell.
             Err(error) => tracing::debug!(%error, user = %workspace.user, "not measured"),
         }

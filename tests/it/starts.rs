@@ -183,7 +183,9 @@ async fn more_users_than_may_start_at_once_are_all_served() {
 
 #[tokio::test]
 async fn a_workspace_that_an_operator_started_knows_its_user_from_the_next_start_on() {
-    let world = World::start(crate::world::config::RECORDER).await;
+    let docker = crate::world::Docker::of_this_machine();
+    let world = World::prepare(crate::world::config::RECORDER, docker);
+    world.launch().await;
     let (user, container) = (&world.alice, container_of(&world.alice));
     let operator = |verb: &str| {
         let mut command = world.vestibule();
@@ -204,9 +206,13 @@ async fn a_workspace_that_an_operator_started_knows_its_user_from_the_next_start
         operator(verb);
     }
     assert_eq!(known().trim(), "7");
-    assert_eq!(
-        world.docker.id(&container),
-        id,
-        "who has no token makes none"
-    );
+    assert_eq!(world.docker.id(&container), id, "it is as it was");
+    world.end("TERM").await;
+    world.configure("[workspace]\nmemory = \"700m\"");
+    world.launch().await;
+    for verb in ["stop", "start"] {
+        operator(verb);
+    }
+    assert_ne!(world.docker.id(&container), id, "it is of another make");
+    assert_eq!(known().trim(), "7");
 }

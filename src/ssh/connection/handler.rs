@@ -80,6 +80,7 @@ impl Handler for Connection {
             // It came too late.
             return Err(russh::Error::Disconnect);
         }
+        self.pace.let_in();
         tracing::info!(target: "audit", event = "ssh_open", user = %client.user,
             session = client.session(),
             client.addr = %client.addr(), how = client.login().as_str());
