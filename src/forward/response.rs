@@ -72,10 +72,7 @@ const REFUSED_LENGTHS: u64 = {
 };
 
 fn is_refused(name: &str) -> bool {
-    let may = u32::try_from(name.len())
-        .ok()
-        .and_then(|length| 1_u64.checked_shl(length));
-    may.is_some_and(|bit| REFUSED_LENGTHS & bit != 0) && REFUSED.contains(&name)
+    name.len() < 64 && (REFUSED_LENGTHS >> name.len()) & 1 == 1 && REFUSED.contains(&name)
 }
 
 /// Fields that say for which addresses something is, or where it is.

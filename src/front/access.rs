@@ -132,8 +132,7 @@ impl Writer {
             ended,
             elapsed,
         } = line;
-        let path = path.get(..path.floor_char_boundary(LONGEST_PATH));
-        let path = path.unwrap_or_default();
+        let path = &path[..path.floor_char_boundary(LONGEST_PATH)];
         let (began, at) = self.began;
         let time = at + (*ended - began);
         let elapsed = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);

@@ -44,7 +44,7 @@ pub use self::{
     keys::KeyError,
     last::Last,
     memory::Live,
-    next::{APPROVAL_CODE, MAX_LENGTH as LONGEST_NEXT, safe_next},
+    next::{APPROVAL_CODE, LONGEST_NEXT, safe_next},
     revocations::{NoSuchRevocation, Revocation, Revocations, RevocationsError},
     sign::{SignError, TokenKind, sign, sign_admin},
     skew::Skew,

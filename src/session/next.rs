@@ -3,7 +3,7 @@
 use percent_encoding::percent_decode_str;
 
 /// Longest path and query kept, in bytes; longer ones are no place a person was at.
-pub const MAX_LENGTH: usize = 2000;
+pub const LONGEST_NEXT: usize = 2000;
 /// Letters in the code of a link that lets a terminal in.
 pub const APPROVAL_CODE: usize = 8;
 
@@ -15,7 +15,7 @@ pub const APPROVAL_CODE: usize = 8;
 /// nobody was going, but for the one by which a user lets a terminal in.
 pub fn safe_next(next: &str) -> Option<String> {
     let visible = |c: u8| c.is_ascii_graphic() && !b"\\\"<>".contains(&c);
-    if next.len() > MAX_LENGTH || !next.bytes().all(visible) {
+    if next.len() > LONGEST_NEXT || !next.bytes().all(visible) {
         return None;
     }
     let path = next.split(['?', '#']).next().unwrap_or_default();
@@ -99,7 +99,7 @@ mod tests {
             "/_vestibule/ssh/ABCD%2f34",
             "/%5fvestibule/callback?token=x",
             "/<script>",
-            &format!("/{}", "a".repeat(MAX_LENGTH)),
+            &format!("/{}", "a".repeat(LONGEST_NEXT)),
         ] {
             assert_eq!(safe_next(bad), None, "{bad:?}");
         }

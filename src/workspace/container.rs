@@ -6,7 +6,7 @@ use super::{
     Workspaces, network,
     phase::{Cause, Step},
     spec,
-    state::{Life, Live, Workspace},
+    state::{Live, Workspace},
 };
 use crate::{
     engine::{Container, ContainerSpec, EngineError, Run},
@@ -75,15 +75,7 @@ impl Workspaces {
             self.0.by_id.insert(id, workspace);
         }
         let spec = seen.and_then(|seen| seen.labels.get(spec::SPEC_LABEL));
-        let before = match &workspace.read().life {
-            Life::Running(live) => Some(live.clone()),
-            _ => None,
-        };
-        let live = workspace.learn(seen, spec);
-        let same = match (&before, &live) {
-            (Some(before), Some(live)) => before.is_same_run(live),
-            _ => false,
-        };
+        let (live, same) = workspace.learn(seen, spec);
         // No lock is held here: whoever looks at what it uses asks for its state, too.
         if !same && let Some(measured) = workspace.measured() {
             measured.rests();

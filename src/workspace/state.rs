@@ -92,11 +92,6 @@ pub struct Live {
 }
 
 impl Live {
-    /// Whether this is the same run of the same container.
-    pub fn is_same_run(&self, other: &Self) -> bool {
-        self.id == other.id && self.started_at == other.started_at
-    }
-
     /// Names this run of the container: process ids of another run mean nothing in it.
     pub fn run(&self) -> String {
         let digest =
@@ -185,9 +180,9 @@ impl Workspace {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes in what the engine says of the container, and returns it if it runs. `change` is
-    /// held by the caller.
-    pub fn learn(&self, seen: Option<&Container>, spec: Option<&String>) -> Option<Live> {
+    /// Takes in what the engine says of the container, and returns it if it runs, and whether that is
+    /// the run that was known. `change` is held by the caller.
+    pub fn learn(&self, seen: Option<&Container>, spec: Option<&String>) -> (Option<Live>, bool) {
         let mut state = self.write();
         state.spec = spec.cloned();
         state.version = seen
@@ -198,7 +193,7 @@ impl Workspace {
             && *live.id == *seen.id
             && live.started_at == seen.started_at
         {
-            return Some(live.clone());
+            return (Some(live.clone()), true);
         }
         state.end();
         let Some((seen, addr)) = running.and_then(|seen| seen.addr.map(|addr| (seen, addr))) else {
@@ -207,7 +202,7 @@ impl Workspace {
                 Some(Run::Paused) => Life::Paused,
                 Some(_) => Life::Stopped,
             };
-            return None;
+            return (None, false);
         };
         self.clocks.start();
         let live = Live {
@@ -217,7 +212,7 @@ impl Workspace {
             closed: CancellationToken::new(),
         };
         state.life = Life::Running(live.clone());
-        Some(live)
+        (Some(live), false)
     }
 
     /// What the clocks show.
@@ -278,6 +273,6 @@ impl State {
 
     /// The running container, if it is `live` still.
     pub fn is_still(&self, live: &Live) -> bool {
-        matches!(&self.life, Life::Running(now) if now.is_same_run(live))
+        matches!(&self.life, Life::Running(now) if now.id == live.id && now.started_at == live.started_at)
     }
 }

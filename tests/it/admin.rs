@@ -308,6 +308,6 @@ async fn every_answer_is_as_the_description_says_at_both_doors() {
             .any(|act| act["by"] == "the site" && act["act"] == "rm" && act["user"] == *user)
     );
     assert!(acts.iter().any(|act| act["outcome"] == "scope"));
-    let started = |act: &&Value| act["act"] == "start" && act["app"] == "recorder";
-    assert!(acts.iter().find(started).is_some(), "{acts:?}");
+    let started = |act: &Value| act["act"] == "start" && act["app"] == "recorder";
+    assert!(acts.iter().any(started), "{acts:?}");
 }
