@@ -18,6 +18,8 @@ pub mod engine;
 pub mod fetch;
 pub mod forward;
 pub mod front;
+pub mod http2;
+pub mod incoming;
 pub mod listener;
 pub mod log;
 pub mod metrics;

@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{StatusCode, request::Parts};
 use http_body_util::{BodyExt as _, Limited};
-use hyper::body::Incoming;
+use hyper::body::Body;
 use serde_json::{Value, json};
 use tokio::{runtime::Handle, time::timeout};
 
@@ -21,6 +21,8 @@ use crate::{
     session::{self, Admin, Sessions, SignError, TokenKind},
     workspace::{Cause, KeepError, LogsError, StopError, StopReason, Workspaces},
 };
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Largest body of a call, in bytes; a real one has a hundred.
 const LARGEST: usize = 16 * 1024;
@@ -101,7 +103,7 @@ impl Api {
         request_id: &str,
         head: &Parts,
         path: &str,
-        body: Incoming,
+        body: impl Body<Data = Bytes, Error: Into<BoxError>>,
     ) -> Result<Value, Refused> {
         let (verb, names) = table::find(&head.method, path).map_err(lost)?;
         let mut app = names.get(1).and_then(|name| AppName::parse(name).ok());
@@ -131,7 +133,7 @@ impl Api {
         verb: Verb,
         names: &[String],
         head: &Parts,
-        body: Incoming,
+        body: impl Body<Data = Bytes, Error: Into<BoxError>>,
         app: &mut Option<AppName>,
     ) -> Result<Value, Problem> {
         self.may(caller, verb)?;
@@ -264,7 +266,7 @@ fn audit(
 }
 
 /// Takes in a body, which is small and comes soon.
-async fn read(body: Incoming) -> Result<Bytes, Problem> {
+async fn read(body: impl Body<Data = Bytes, Error: Into<BoxError>>) -> Result<Bytes, Problem> {
     match timeout(BODY_TIME, Limited::new(body, LARGEST).collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(_)) => Err(malformed(format!("a body has at most {LARGEST} bytes"))),

@@ -1,6 +1,6 @@
 //! Carries a request to a running app, and its answer back, as if nobody stood between.
 //!
-//! Imports `secret`, `tcp` and `text` only: it is told an address and what to change. Promise: bodies stream
+//! Imports `http2`, `incoming`, `secret`, `tcp` and `text` only: it is told an address and what to change. Promise: bodies stream
 //! both ways with back-pressure and are never held; no connection is used again once the
 //! container it leads to has ended; what a client or an app may not say to the other is gone.
 
@@ -26,7 +26,7 @@ mod websocket;
 use std::{net::SocketAddr, pin::pin, rc::Rc};
 
 use http::{Method, Response, StatusCode, Version, header, request::Parts};
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Body as _;
 use tokio_util::sync::CancellationToken;
 
 use self::{
@@ -45,6 +45,7 @@ pub use self::{
     response::ForResponse,
     websocket::{agree, is_handshake},
 };
+use crate::incoming::Incoming;
 
 /// Where a request goes, and what is changed on its way.
 pub struct Destination<'a> {
@@ -122,7 +123,7 @@ impl Pool {
     ) -> Result<Response<Body>, ForwardError> {
         if websocket::is_handshake(asked) {
             // Boxed, as are bodies below: few requests are worth the room in each one's future.
-            return Box::pin(websocket::open(asked, to, guard)).await;
+            return Box::pin(websocket::open(asked, incoming, to, guard)).await;
         }
         let mut connection = self.take(to.id);
         let draft = connection.as_mut().map(|pooled| &mut pooled.draft);

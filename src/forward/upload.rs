@@ -11,12 +11,14 @@ use std::{
 use bytes::{Buf as _, Bytes};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body_util::BodyExt as _;
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Body as _;
 use tokio::{
     io::AsyncWrite,
     net::tcp::OwnedWriteHalf,
     time::{Sleep, sleep, timeout},
 };
+
+use crate::incoming::Incoming;
 
 use super::{
     fields::{allowed_trailer, same_dashed},

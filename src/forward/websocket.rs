@@ -5,11 +5,13 @@ use std::borrow::Cow;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header,
-    request::Parts,
+    HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header, request::Parts,
 };
-use hyper::{ext::Protocol, upgrade};
-use hyper_util::rt::TokioIo;
+
+use crate::{
+    http2::Protocol,
+    incoming::{Incoming, IncomingError, Upgraded},
+};
 
 use super::{
     AnswerError, Body, Destination, ForwardError, Guard,
@@ -32,12 +34,10 @@ pub fn is_handshake(head: &Parts) -> bool {
 /// once the app agreed, and nothing it sends before reaches the app.
 pub async fn open(
     asked: &Parts,
+    client: Incoming,
     to: &Destination<'_>,
     guard: impl Guard,
 ) -> Result<Response<Body>, ForwardError> {
-    let mut bare = Request::new(());
-    *bare.extensions_mut() = asked.extensions.clone();
-    let client = upgrade::on(bare);
     let over_h2 = asked.extensions.get::<Protocol>().is_some();
     let mut asked = Cow::Borrowed(asked);
     let offered = Offered::of(&asked.headers);
@@ -82,23 +82,13 @@ pub async fn open(
     let (closed, ended) = (to.closed.clone(), to.ended.clone());
     tokio::task::spawn_local(async move {
         let client = tokio::select! {
-            client = client => client,
+            client = client.take_up() => client,
             () = closed.cancelled() => return,
             () = ended.cancelled() => return,
         };
         let outcome = match client {
             // A future of its own, so that what led here is no part of it.
-            Ok(client) => {
-                Box::pin(tunnel::join(
-                    TokioIo::new(client),
-                    app,
-                    early,
-                    closed,
-                    ended,
-                    guard,
-                ))
-                .await
-            }
+            Ok(client) => Box::pin(tunnel::join(client, app, early, closed, ended, guard)).await,
             Err(error) => return tracing::debug!(%error, "a WebSocket was not taken up"),
         };
         if let Err(error) = outcome {
@@ -119,7 +109,16 @@ pub async fn open(
 ///
 /// # Errors
 /// [`ForwardError::Handshake`] for a request that opens none.
-pub fn agree(asked: &Parts) -> Result<(Response<Body>, upgrade::OnUpgrade), ForwardError> {
+pub fn agree(
+    asked: &Parts,
+    client: Incoming,
+) -> Result<
+    (
+        Response<Body>,
+        impl Future<Output = Result<Upgraded, IncomingError>> + use<>,
+    ),
+    ForwardError,
+> {
     let version = asked.headers.get(header::SEC_WEBSOCKET_VERSION);
     if !is_handshake(asked) || version.is_none_or(|version| version != "13") {
         return Err(ForwardError::Handshake);
@@ -133,9 +132,7 @@ pub fn agree(asked: &Parts) -> Result<(Response<Body>, upgrade::OnUpgrade), Forw
         headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
         request::agree_to_websocket(headers);
     }
-    let mut bare = Request::new(());
-    *bare.extensions_mut() = asked.extensions.clone();
-    Ok((answer, upgrade::on(bare)))
+    Ok((answer, client.take_up()))
 }
 
 /// What the client offered; the app may take none else.

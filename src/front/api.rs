@@ -2,10 +2,9 @@
 //! there are. Never the cookie: no page in a browser can knock here by itself.
 
 use http::{HeaderValue, Response, header};
-use hyper::body::Incoming;
 
 use super::{Asker, Front, answer::Refusal, head, reply};
-use crate::{admin::Caller, forward::Body};
+use crate::{admin::Caller, forward::Body, incoming::Incoming};
 
 /// Answers a call to `path`, which begins below the door.
 ///

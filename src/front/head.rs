@@ -11,6 +11,7 @@ use http::{
 use crate::{
     config::{Network, same_host},
     forward,
+    http2::Protocol,
     listener::Door,
 };
 
@@ -74,7 +75,7 @@ pub fn check(head: &Parts, authority: &str) -> Result<(), HeadError> {
         return Err(HeadError::Scheme);
     }
     check_framing(&head.headers)?;
-    let websocket = head.extensions.get::<hyper::ext::Protocol>().is_some();
+    let websocket = head.extensions.get::<Protocol>().is_some();
     if head.method == Method::CONNECT && !websocket {
         return Err(HeadError::Connect);
     }
@@ -162,7 +163,7 @@ pub fn accepts_html(headers: &HeaderMap) -> bool {
 
 /// Whether the request may open a WebSocket, by HTTP/1.1 (RFC 6455) or HTTP/2 (RFC 8441).
 pub fn is_websocket(headers: &HeaderMap, extensions: &Extensions) -> bool {
-    extensions.get::<hyper::ext::Protocol>().is_some() || forward::names_websocket(headers)
+    extensions.get::<Protocol>().is_some() || forward::names_websocket(headers)
 }
 
 /// Whether another site may be behind this request; then it gets nothing.

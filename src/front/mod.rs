@@ -22,7 +22,6 @@ mod words;
 use std::{cell::Cell, net::IpAddr, pin::pin, sync::Arc};
 
 use http::{Method, Request, Response, header, request::Parts};
-use hyper::body::Incoming;
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -35,6 +34,7 @@ use crate::{
     admin::Api,
     config::Config,
     forward::{Body, Pool},
+    incoming::Incoming,
     listener::{Door, Handler, Peer},
     metrics::{self, Entered, Meter, Metrics},
     names::AppName,
@@ -183,7 +183,7 @@ impl Front {
         // Before anything is judged, since it asks how a request arrives here. It has no effect.
         let arrival = || Arrival::of(head, peer.addr.ip(), admitted);
         if symptoms.arrived(head.uri.path(), arrival) {
-            return Ok(probe::answer(head));
+            return Ok(probe::answer(head, body));
         }
         if !admitted {
             symptoms.note(Symptom::Untrusted, &peer.addr.ip().to_canonical());
@@ -213,7 +213,7 @@ impl Front {
             return login::redirect(self, head, &asker.path_and_query()).await;
         };
         if config.is_terminal(&target.app) {
-            return terminal::answer(self, asker, target, entry).await;
+            return terminal::answer(self, asker, body, target, entry).await;
         }
         let visit = self.visit(asker, &target);
         let upstream = self.reach(asker, &target, &entry, &visit).await?;

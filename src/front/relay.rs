@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use http::{Response, Uri, header};
-use hyper::body::Incoming;
 use tokio::sync::watch;
 
 use super::{
@@ -17,6 +16,7 @@ use super::{
 use crate::{
     config::Prefix,
     forward::{Body, ClientInfo, Destination, ForRequest, ForResponse, ForwardError},
+    incoming::Incoming,
     route::Target,
     session::{Denied, Entry, Reason, Sessions},
     symptoms::Symptom,

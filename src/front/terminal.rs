@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use http::{Response, request::Parts};
-use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, timeout};
 
 use super::{Asker, Front, Shared, answer::Refusal, is_read, relay, reply};
 use crate::{
     forward::{Body, agree, is_handshake},
+    incoming::Incoming,
     pages,
     route::{RouteError, Target},
     session::Entry,
@@ -27,12 +27,13 @@ const TAKE_UP: Duration = Duration::from_secs(10);
 pub async fn answer(
     front: &Front,
     asker: &Asker<'_>,
+    body: Incoming,
     target: Target,
     entry: Entry,
 ) -> Result<Response<Body>, Refusal> {
     let name = Name::in_path(&target.rest).ok_or(Refusal::Route(RouteError::NotFound))?;
     if is_handshake(asker.head) {
-        return open(front, asker, &target, entry, name);
+        return open(front, asker, body, &target, entry, name);
     }
     if !is_read(&asker.head.method) {
         return Err(Refusal::Method { post: false });
@@ -94,6 +95,7 @@ async fn start(
 fn open(
     front: &Front,
     asker: &Asker<'_>,
+    body: Incoming,
     target: &Target,
     entry: Entry,
     name: Name,
@@ -106,7 +108,7 @@ fn open(
     };
     let inside = shared.workspaces.inside(&target.user, &visit);
     let inside = inside.ok_or(Refusal::NotRunning)?;
-    let agreed = agree(asker.head);
+    let agreed = agree(asker.head, body);
     let (response, upgrade) = agreed.map_err(|error| Refusal::Forward(target.clone(), error))?;
     let opening = Opening {
         open: inside.socket(visit),
@@ -131,7 +133,7 @@ fn open(
         let claims = entry.claims();
         tracing::info!(target: "audit", event = "terminal_open", user = %claims.user,
             session = claims.session, client.addr = %client, request.id = id);
-        let end = terminal::run(TokioIo::new(stream), &shared.workspaces, opening).await;
+        let end = terminal::run(stream, &shared.workspaces, opening).await;
         let elapsed_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::info!(target: "audit", event = "terminal_close", user = %claims.user,
             client.addr = %client, request.id = id, reason = end.as_str(), elapsed_ms);

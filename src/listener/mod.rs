@@ -1,39 +1,40 @@
 //! Accepts connections: TLS, HTTP/1.1 and HTTP/2, bounds, and who is on the other side.
 //!
-//! Imports `config`, `metrics`, `places` and `tcp`. Promise: the accept loop never waits for a client; every connection has
+//! Imports `config`, `http2`, `incoming`, `metrics`, `places` and `tcp`. Promise: the accept loop never waits for a client; every connection has
 //! a bound on its handshake, its heads and its number; a stop lets requests end in time.
 
 mod ahead;
 mod bounds;
 mod drain;
-mod gather;
 mod patient;
 mod through;
 mod tls;
 mod witness;
 
 use std::{
-    cell::Cell, convert::Infallible, future::poll_fn, io, net::SocketAddr, pin::pin, rc::Rc,
-    sync::Arc, task::Poll, time::Duration,
+    convert::Infallible, future::poll_fn, io, net::SocketAddr, pin::pin, rc::Rc, sync::Arc,
+    time::Duration,
 };
 
 use futures_util::FutureExt as _;
 use http::{Request, Response};
-use hyper::{body::Incoming, server::conn, service::service_fn};
+use hyper::{body, server::conn, service::service_fn, upgrade::OnUpgrade};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    time::{Instant, sleep, timeout},
+    time::{sleep, timeout},
 };
 use tokio_rustls::{TlsAcceptor, rustls::ServerConnection};
 use tokio_util::task::TaskTracker;
 
-use self::{ahead::Ahead, gather::Gathered, patient::Patient, witness::Witnessed};
+use self::{ahead::Ahead, patient::Patient, witness::Witnessed};
 use crate::{
+    http2::{self, Received},
+    incoming::Incoming,
     metrics::{Meter, Metered},
-    tcp::{self, SILENCE},
+    tcp,
 };
 pub use bounds::Bounds;
 use bounds::Place;
@@ -47,17 +48,6 @@ const HEAD: Duration = Duration::from_secs(10);
 /// Largest request head in bytes, and most fields in one.
 const HEAD_BYTES: usize = 64 * 1024;
 const HEAD_FIELDS: usize = 100;
-/// Requests at once on one HTTP/2 connection.
-const STREAMS: u32 = 100;
-/// HTTP/2 receive windows in bytes: large enough that a far upload isn't held back, small
-/// enough that 100 idle uploads on one connection stay within the connection's window.
-const STREAM_WINDOW: u32 = 1024 * 1024;
-const CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
-/// How much of each answer waits for an HTTP/2 client to take it, in bytes: that many, a hundred
-/// times, is what one that takes nothing costs.
-const SEND_BUFFER: usize = 32 * 1024;
-/// How long an HTTP/2 connection is kept for further requests. What is open on it goes on.
-const IDLE: Duration = Duration::from_mins(3);
 /// How much of an answer may be encrypted ahead of what the socket takes, in bytes: a large one is
 /// written in few calls. Only while there is something to write.
 const TLS_BUFFER: usize = 256 * 1024;
@@ -86,6 +76,7 @@ pub struct Peer {
 pub trait Handler: 'static {
     /// The body of its answers.
     type Body: http_body_util::BodyExt<Data = bytes::Bytes, Error: std::error::Error + Send + Sync>
+        + Unpin
         + 'static;
     /// What is remembered of a connection from one request to the next.
     type Connection: Default + 'static;
@@ -233,8 +224,10 @@ async fn http1<H: Handler>(
     // A connection that became a tunnel keeps its place until that ends.
     let (stream, witness) = Witnessed::new(stream, place);
     let known = H::Connection::default();
-    let answer = service_fn(|mut request: Request<Incoming>| {
+    let answer = service_fn(|mut request: Request<body::Incoming>| {
         witness.restore(request.headers_mut());
+        let upgrade = request.extensions_mut().remove::<OnUpgrade>();
+        let request = request.map(|body| Incoming::Http1(body, upgrade));
         // An async block that waits for it would hold it twice.
         let answer = service.handler.handle(peer, &known, request);
         answer.map(Ok::<_, Infallible>)
@@ -258,70 +251,20 @@ async fn http1<H: Handler>(
 }
 
 async fn http2<H: Handler>(
-    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
     peer: Peer,
     service: &Service<H>,
 ) -> Result<(), BoxError> {
-    let asked = Rc::new(Cell::new(false));
-    let was_asked = Rc::clone(&asked);
     let shared = Rc::new((Rc::clone(&service.handler), H::Connection::default()));
-    let answer = service_fn(move |request| {
-        asked.set(true);
+    let answer = |request: Request<Received>| {
         let shared = Rc::clone(&shared);
-        // Boxed, since hyper and tokio move a stream's future about.
-        Box::pin(async move {
+        async move {
             let (handler, known) = &*shared;
-            Ok::<_, Infallible>(handler.handle(peer, known, request).await)
-        })
-    });
-    let (stream, sender) = Gathered::new(stream);
-    let connection = conn::http2::Builder::new(ThisThread)
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS)
-        .max_header_list_size(u32::try_from(HEAD_BYTES)?)
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_send_buf_size(SEND_BUFFER)
-        .keep_alive_interval(SILENCE)
-        .keep_alive_timeout(HANDSHAKE)
-        .enable_connect_protocol()
-        .serve_connection(TokioIo::new(stream), answer);
-    let mut connection = pin!(connection);
+            let request = request.map(Incoming::Http2);
+            handler.handle(peer, known, request).await
+        }
+    };
     let mut drain = service.drain.watch();
-    let (mut last, mut leaves) = (None, false);
-    let mut first = pin!(sleep(HEAD));
-    poll_fn(move |cx| {
-        // Whenever anything moves, which a PING of ours does every minute.
-        let now = Instant::now();
-        if was_asked.take() {
-            last = Some(now);
-        }
-        // Before the first request, hyper may wait for the preface, and sends no PING.
-        if last.is_none() && first.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(Ok(()));
-        }
-        let idle = last.is_some_and(|last| now - last > IDLE);
-        if drain.just_begun(cx) || (idle && !leaves) {
-            leaves = true;
-            connection.as_mut().graceful_shutdown();
-        }
-        let ended = connection.as_mut().poll(cx);
-        // Everything that was said in this turn, at once.
-        match sender.poll_send(cx) {
-            Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
-            Poll::Ready(Ok(())) | Poll::Pending => {}
-        }
-        ended.map_err(Into::into)
-    })
-    .await
-}
-
-/// Spawns the streams of an HTTP/2 connection on the thread that owns it.
-#[derive(Clone, Copy)]
-struct ThisThread;
-
-impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for ThisThread {
-    fn execute(&self, future: F) {
-        tokio::task::spawn_local(future);
-    }
+    http2::serve(stream, answer, |cx| drain.just_begun(cx)).await?;
+    Ok(())
 }

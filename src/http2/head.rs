@@ -1,0 +1,207 @@
+//! A request's fields, as they come, and the request that they make (RFC 9113 8.2 and 8.3,
+//! RFC 8441 4). What breaks a rule is malformed: such a request reaches nobody.
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, header,
+    uri::{Authority, PathAndQuery, Scheme},
+};
+
+use super::hpack::{Field, Pseudo};
+
+/// In the extensions of a request that is an extended CONNECT: what the stream should carry
+/// (RFC 8441 4).
+#[derive(Clone, Debug)]
+pub struct Protocol(Bytes);
+
+impl Protocol {
+    /// Its name; nothing for one that is no text.
+    pub fn as_str(&self) -> &str {
+        str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+/// Why a block of fields makes no request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeadError {
+    /// It breaks a rule.
+    Malformed,
+    /// It is larger than we read.
+    TooLarge,
+}
+
+/// The fields of a block.
+#[derive(Default)]
+pub struct Fields {
+    method: Option<Bytes>,
+    scheme: Option<Bytes>,
+    authority: Option<Bytes>,
+    path: Option<Bytes>,
+    protocol: Option<Bytes>,
+    headers: HeaderMap,
+    /// Bytes they count for (RFC 9113 10.5.1), and whether any broke a rule.
+    size: usize,
+    malformed: bool,
+}
+
+impl Fields {
+    /// None yet.
+    pub fn new() -> Self {
+        Self {
+            // As many as a browser sends.
+            headers: HeaderMap::with_capacity(24),
+            ..Self::default()
+        }
+    }
+
+    /// Takes in the next one; of what is larger than `most` nothing is kept.
+    pub fn take(&mut self, field: &Field, most: u32) {
+        self.size += field.size();
+        if self.size > most as usize {
+            return;
+        }
+        match field {
+            Field::Regular(name, value) => {
+                self.malformed |= is_of_a_connection(name, value);
+                // It holds some 24,000.
+                self.malformed |= self
+                    .headers
+                    .try_append(name.clone(), value.clone())
+                    .is_err();
+            }
+            Field::Pseudo(which, value) => {
+                let place = match which {
+                    Pseudo::Method => &mut self.method,
+                    Pseudo::Scheme => &mut self.scheme,
+                    Pseudo::Authority => &mut self.authority,
+                    Pseudo::Path => &mut self.path,
+                    Pseudo::Protocol => &mut self.protocol,
+                    Pseudo::Status => return self.malformed = true,
+                };
+                // Each once, and before all others.
+                self.malformed |= !self.headers.is_empty() || place.is_some();
+                *place = Some(value.clone());
+            }
+            Field::Malformed(_) => self.malformed = true,
+        }
+    }
+
+    /// The request that they make, of at most `most` bytes.
+    ///
+    /// # Errors
+    /// [`HeadError`].
+    pub fn into_request(self, most: u32) -> Result<Request<()>, HeadError> {
+        if self.size > most as usize {
+            return Err(HeadError::TooLarge);
+        }
+        self.request().ok_or(HeadError::Malformed)
+    }
+
+    fn request(self) -> Option<Request<()>> {
+        if self.malformed {
+            return None;
+        }
+        let method = Method::from_bytes(&self.method?).ok()?;
+        let connect = method == Method::CONNECT;
+        // A bare CONNECT has an authority alone; an extended one, like all others, an address.
+        let bare = connect && self.protocol.is_none();
+        // A token, as a method is (RFC 9110 7.8).
+        let protocol = self.protocol.as_ref();
+        let odd = protocol.is_some_and(|protocol| Method::from_bytes(protocol).is_err());
+        if bare != (self.scheme.is_none() && self.path.is_none())
+            || (self.protocol.is_some() && !connect)
+            || (connect && self.authority.is_none())
+            || odd
+        {
+            return None;
+        }
+        let mut parts = http::uri::Parts::default();
+        if let Some(authority) = self.authority {
+            let authority = Authority::from_maybe_shared(authority).ok()?;
+            // No user information (RFC 9113 8.3.1).
+            if authority.as_str().contains('@') {
+                return None;
+            }
+            parts.authority = Some(authority);
+        }
+        if !bare {
+            parts.scheme = Some(match &*self.scheme? {
+                b"https" => Scheme::HTTPS,
+                b"http" => Scheme::HTTP,
+                b"" => return None,
+                other => Scheme::try_from(other).ok()?,
+            });
+            let path = self.path?;
+            let whole = method == Method::OPTIONS && *path == *b"*";
+            // Fragments stay with the client (RFC 9110 4.2.5).
+            if !(path.starts_with(b"/") || whole) || path.contains(&b'#') {
+                return None;
+            }
+            parts.path_and_query = Some(PathAndQuery::from_maybe_shared(path).ok()?);
+        }
+        // An address without an authority is one of a path alone.
+        if parts.authority.is_none() {
+            parts.scheme = None;
+        }
+        let mut request = Request::new(());
+        *request.method_mut() = method;
+        *request.uri_mut() = Uri::from_parts(parts).ok()?;
+        *request.version_mut() = Version::HTTP_2;
+        *request.headers_mut() = self.headers;
+        if let Some(protocol) = self.protocol {
+            request.extensions_mut().insert(Protocol(protocol));
+        }
+        Some(request)
+    }
+
+    /// The trailers that they are, of at most `most` bytes.
+    ///
+    /// # Errors
+    /// [`HeadError`].
+    pub fn into_trailers(self, most: u32) -> Result<HeaderMap, HeadError> {
+        if self.size > most as usize {
+            return Err(HeadError::TooLarge);
+        }
+        let pseudo = [
+            &self.method,
+            &self.scheme,
+            &self.authority,
+            &self.path,
+            &self.protocol,
+        ];
+        if self.malformed || pseudo.iter().any(|field| field.is_some()) {
+            return Err(HeadError::Malformed);
+        }
+        Ok(self.headers)
+    }
+}
+
+/// Whether a field is about a connection; over HTTP/2 none is (RFC 9113 8.2.2).
+fn is_of_a_connection(name: &HeaderName, value: &HeaderValue) -> bool {
+    match name.as_str() {
+        "connection" | "keep-alive" | "proxy-connection" | "transfer-encoding" | "upgrade" => true,
+        "te" => value != "trailers",
+        _ => false,
+    }
+}
+
+/// How long a request says that its body is; two answers are none (RFC 9110 8.6).
+///
+/// # Errors
+/// [`HeadError::Malformed`] for what is no length, and for two different ones.
+pub fn announced(headers: &HeaderMap) -> Result<Option<u64>, HeadError> {
+    let mut announced = None;
+    for value in headers.get_all(header::CONTENT_LENGTH) {
+        let digits = value.as_bytes();
+        if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+            return Err(HeadError::Malformed);
+        }
+        let text = value.to_str().map_err(|_| HeadError::Malformed)?;
+        let length = text.parse().map_err(|_| HeadError::Malformed)?;
+        if announced.is_some_and(|before| before != length) {
+            return Err(HeadError::Malformed);
+        }
+        announced = Some(length);
+    }
+    Ok(announced)
+}

@@ -1,0 +1,257 @@
+//! Answers, and how much of them may be sent (RFC 9113 5.2, 6.1, 6.2 and 6.9).
+
+use std::task::Context;
+
+use http::{HeaderMap, StatusCode};
+
+use super::{
+    frame::{Head, LARGEST, Reason, flag, kind},
+    hpack::Encoder,
+    inlet::{Broken, broken},
+    state::{MOST_WAITING, State},
+    stream::{Inbound, Outbound, Tunneled, remember},
+};
+
+/// The largest window there is (RFC 9113 6.9.1).
+pub const LARGEST_WINDOW: i64 = 0x7fff_ffff;
+
+/// How much may be written now.
+pub enum Room {
+    /// So many bytes.
+    Some(usize),
+    /// None; whoever asks is woken when there is.
+    Wait,
+    /// The stream is no more.
+    Gone,
+}
+
+impl State {
+    /// Whether a stream is still there; whoever asks is woken when it is no more.
+    pub fn is_awaited(&mut self, id: u32, cx: &Context<'_>) -> bool {
+        let stream = self.streams.get_mut(&id);
+        stream
+            .map(|stream| remember(&mut stream.writer, cx))
+            .is_some()
+    }
+
+    /// Whether an answer of this status makes a stream a tunnel.
+    pub fn opens_tunnel(&self, id: u32, status: StatusCode) -> bool {
+        let stream = self.streams.get(&id);
+        stream.is_some_and(|stream| stream.tunnel == Tunneled::Asked) && status.is_success()
+    }
+
+    /// Whether streams wait for what all share, or did until a moment ago.
+    pub fn others_wait(&self) -> bool {
+        self.crowded || !self.waiting.is_empty() || !self.last_in_line.is_empty()
+    }
+
+    /// Whether the head of an answer may be written; whoever asks is woken when it may.
+    pub fn has_room(&mut self, id: u32, cx: &Context<'_>) -> Room {
+        let room = MOST_WAITING.saturating_sub(self.out.len() - self.sent);
+        let Some(stream) = self.streams.get_mut(&id) else {
+            return Room::Gone;
+        };
+        remember(&mut stream.writer, cx);
+        if room > 0 {
+            return Room::Some(room);
+        }
+        self.wait(id);
+        Room::Wait
+    }
+
+    /// How much of a body may be written; whoever asks is woken when there is room.
+    pub fn room(&mut self, id: u32, cx: &Context<'_>) -> Room {
+        let left = match self.has_room(id, cx) {
+            Room::Some(left) => left,
+            none => return none,
+        };
+        let Some(stream) = self.streams.get(&id) else {
+            return Room::Gone;
+        };
+        if stream.window <= 0 {
+            return Room::Wait;
+        }
+        if self.window <= 0 {
+            self.wait(id);
+            return Room::Wait;
+        }
+        let window = usize::try_from(stream.window.min(self.window)).unwrap_or(0);
+        // Where others wait, each has a frame in its turn: a whole one, even if that is more than there
+        // is room for, or some would come off badly.
+        let turn = if self.others_wait() { LARGEST } else { left };
+        Room::Some(turn.min(window))
+    }
+
+    fn wait(&mut self, id: u32) {
+        if self.may_wait(id) {
+            self.waiting.push(id);
+        }
+    }
+
+    /// Has a stream that wrote something wait until all others that wait have had their turn, too.
+    pub fn had_its_turn(&mut self, id: u32) {
+        if self.may_wait(id) {
+            self.last_in_line.push(id);
+        }
+    }
+
+    fn may_wait(&mut self, id: u32) -> bool {
+        let stream = self.streams.get_mut(&id);
+        stream.is_some_and(|stream| !std::mem::replace(&mut stream.waits, true))
+    }
+
+    /// Lets all streams look again that waited for what they share.
+    pub fn go_on(&mut self) {
+        let mut waiting = std::mem::take(&mut self.waiting);
+        waiting.append(&mut self.last_in_line);
+        self.crowded = waiting.len() > 1;
+        for id in waiting {
+            if let Some(stream) = self.streams.get_mut(&id) {
+                stream.waits = false;
+                stream.wake_writer();
+            }
+        }
+    }
+
+    /// Writes the head of an answer; `end`: nothing follows it.
+    pub fn answer(&mut self, id: u32, status: StatusCode, headers: &HeaderMap, end: bool) {
+        let Some(stream) = self.streams.get_mut(&id) else {
+            return;
+        };
+        if stream.tunnel == Tunneled::Asked {
+            stream.tunnel = if status.is_success() && !end {
+                Tunneled::Up
+            } else {
+                Tunneled::No
+            };
+            stream.wake_reader();
+        }
+        self.block(id, end, |encoder, out| encoder.answer(status, headers, out));
+        self.patience.earn();
+        self.said(id, end);
+    }
+
+    /// Writes the trailers of an answer, and so ends it.
+    pub fn trailers(&mut self, id: u32, trailers: &HeaderMap) {
+        if self.streams.contains_key(&id) {
+            self.block(id, true, |encoder, out| encoder.trailers(trailers, out));
+            self.said(id, true);
+        }
+    }
+
+    /// Writes bytes of a body, no more than there is [`State::room`] for.
+    pub fn data(&mut self, id: u32, bytes: &[u8], end: bool) {
+        let Some(stream) = self.streams.get_mut(&id) else {
+            return;
+        };
+        let length = i64::try_from(bytes.len()).unwrap_or(i64::MAX);
+        stream.window -= length;
+        self.window -= length;
+        let mut left = bytes;
+        loop {
+            let (now, later) = left.split_at(left.len().min(LARGEST));
+            left = later;
+            let last = left.is_empty();
+            let flags = if end && last { flag::END_STREAM } else { 0 };
+            self.put(kind::DATA, flags, id, now);
+            self.patience.earn();
+            if last {
+                break;
+            }
+        }
+        self.said(id, end);
+    }
+
+    /// Writes a block of fields (RFC 9113 4.3).
+    fn block(&mut self, id: u32, end: bool, encode: impl FnOnce(&mut Encoder, &mut Vec<u8>)) {
+        self.reserve();
+        let at = self.out.len();
+        let mut head = Head {
+            length: 0,
+            kind: kind::HEADERS,
+            flags: flag::END_HEADERS | if end { flag::END_STREAM } else { 0 },
+            stream: id,
+        };
+        head.put(&mut self.out);
+        let begin = self.out.len();
+        encode(&mut self.encoder, &mut self.out);
+        head.length = self.out.len() - begin;
+        if head.length > LARGEST {
+            let block = self.out.split_off(begin);
+            self.out.truncate(at);
+            self.blocks(head, &block);
+        } else {
+            let [_, l0, l1, l2] = u32::try_from(head.length).unwrap_or(0).to_be_bytes();
+            self.out[at..at + 3].copy_from_slice(&[l0, l1, l2]);
+        }
+        self.wake();
+    }
+
+    /// The same, of a block too large for one frame.
+    fn blocks(&mut self, first: Head, block: &[u8]) {
+        let pieces = block.chunks(LARGEST);
+        let last = pieces.len() - 1;
+        for (number, piece) in pieces.enumerate() {
+            let end = if number == last { flag::END_HEADERS } else { 0 };
+            let (kind, flags) = match number {
+                0 => (kind::HEADERS, first.flags & flag::END_STREAM),
+                _ => (kind::CONTINUATION, 0),
+            };
+            self.put(kind, flags | end, first.stream, piece);
+        }
+    }
+
+    /// The answer has come so far.
+    fn said(&mut self, id: u32, end: bool) {
+        let Some(stream) = self.streams.get_mut(&id) else {
+            return;
+        };
+        stream.outbound = if end { Outbound::Ended } else { Outbound::Body };
+        if end {
+            if stream.inbound == Inbound::Ended {
+                self.open -= 1;
+            }
+            self.settle(id);
+        }
+    }
+
+    /// Takes in how much more the client takes on a stream, or with 0 on all (RFC 9113 6.9).
+    ///
+    /// # Errors
+    /// If that is more than a window may be; a stream's end is told here.
+    pub fn widen(&mut self, id: u32, by: u32) -> Result<(), Broken> {
+        let by = i64::from(by);
+        if id == 0 {
+            self.window += by;
+            if self.window > LARGEST_WINDOW {
+                return broken(Reason::FlowControl, "a window larger than any");
+            }
+            self.go_on();
+        } else if let Some(stream) = self.streams.get_mut(&id) {
+            stream.window += by;
+            if stream.window > LARGEST_WINDOW {
+                self.reset(id, Reason::FlowControl);
+            } else {
+                stream.wake_writer();
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in what each stream's window begins with, also for those there are (RFC 9113 6.9.2).
+    ///
+    /// # Errors
+    /// If that makes one larger than it may be.
+    pub fn set_first_window(&mut self, size: u32) -> Result<(), Broken> {
+        let change = i64::from(size) - self.first_window;
+        self.first_window = i64::from(size);
+        for stream in self.streams.values_mut() {
+            stream.window += change;
+            if stream.window > LARGEST_WINDOW {
+                return broken(Reason::FlowControl, "a window larger than any");
+            }
+            stream.wake_writer();
+        }
+        Ok(())
+    }
+}
