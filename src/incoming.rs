@@ -4,7 +4,6 @@
 //! Imports `http2`.
 
 use std::{
-    io,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -15,7 +14,7 @@ use hyper::{
     upgrade::{self, OnUpgrade},
 };
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_util::either::Either;
 
 use crate::http2::{Fault, Received, Tunnel};
 
@@ -50,9 +49,9 @@ impl Incoming {
         match self {
             Self::Http1(_, upgrade) => {
                 let upgraded = upgrade.ok_or(IncomingError::Unasked)?.await?;
-                Ok(Upgraded::Http1(TokioIo::new(upgraded)))
+                Ok(Upgraded::Left(TokioIo::new(upgraded)))
             }
-            Self::Http2(received) => Ok(Upgraded::Http2(received.take_up().await?)),
+            Self::Http2(received) => Ok(Upgraded::Right(received.take_up().await?)),
         }
     }
 }
@@ -90,54 +89,5 @@ impl Body for Incoming {
     }
 }
 
-/// A client's stream that carries another protocol now.
-pub enum Upgraded {
-    /// All of its connection.
-    Http1(TokioIo<upgrade::Upgraded>),
-    /// One stream of it.
-    Http2(Tunnel),
-}
-
-/// Asks whichever it is.
-macro_rules! either {
-    ($self:ident, $stream:ident => $asked:expr) => {
-        match $self.get_mut() {
-            Self::Http1(stream) => {
-                let $stream = Pin::new(stream);
-                $asked
-            }
-            Self::Http2(stream) => {
-                let $stream = Pin::new(stream);
-                $asked
-            }
-        }
-    };
-}
-
-impl AsyncRead for Upgraded {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        either!(self, stream => stream.poll_read(cx, buffer))
-    }
-}
-
-impl AsyncWrite for Upgraded {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        either!(self, stream => stream.poll_write(cx, bytes))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(self, stream => stream.poll_flush(cx))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(self, stream => stream.poll_shutdown(cx))
-    }
-}
+/// A client's stream that carries another protocol now: all of its connection, or one stream of it.
+pub type Upgraded = Either<TokioIo<upgrade::Upgraded>, Tunnel>;

@@ -1,8 +1,9 @@
 //! Carries a request to a running app, and its answer back, as if nobody stood between.
 //!
-//! Imports `http2`, `incoming`, `secret`, `tcp` and `text` only: it is told an address and what to change. Promise: bodies stream
-//! both ways with back-pressure and are never held; no connection is used again once the
-//! container it leads to has ended; what a client or an app may not say to the other is gone.
+//! Imports `http2`, `incoming`, `secret`, `tcp` and `text` only: it is told an address and what to
+//! change. Promise: bodies stream both ways with back-pressure and are never held; no connection is
+//! used again once the container it leads to has ended; what a client or an app may not say to the
+//! other is gone.
 
 mod answer;
 mod body;

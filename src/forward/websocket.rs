@@ -8,10 +8,7 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header, request::Parts,
 };
 
-use crate::{
-    http2::Protocol,
-    incoming::{Incoming, IncomingError, Upgraded},
-};
+use crate::{http2::Protocol, incoming::Incoming};
 
 use super::{
     AnswerError, Body, Destination, ForwardError, Guard,
@@ -105,20 +102,11 @@ pub async fn open(
     Ok(Response::from_parts(parts, Body::empty()))
 }
 
-/// Agrees to a WebSocket that ends with us: the answer, and what will be its stream.
+/// Agrees to a WebSocket that ends with us, whose stream is what the client's is taken up as.
 ///
 /// # Errors
 /// [`ForwardError::Handshake`] for a request that opens none.
-pub fn agree(
-    asked: &Parts,
-    client: Incoming,
-) -> Result<
-    (
-        Response<Body>,
-        impl Future<Output = Result<Upgraded, IncomingError>> + use<>,
-    ),
-    ForwardError,
-> {
+pub fn agree(asked: &Parts) -> Result<Response<Body>, ForwardError> {
     let version = asked.headers.get(header::SEC_WEBSOCKET_VERSION);
     if !is_handshake(asked) || version.is_none_or(|version| version != "13") {
         return Err(ForwardError::Handshake);
@@ -132,7 +120,7 @@ pub fn agree(
         headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
         request::agree_to_websocket(headers);
     }
-    Ok((answer, client.take_up()))
+    Ok(answer)
 }
 
 /// What the client offered; the app may take none else.

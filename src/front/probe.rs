@@ -15,11 +15,11 @@ const CLOSE: &[u8] = &[0x88, 0x00];
 
 /// Answers a probe that was announced.
 pub fn answer(head: &Parts, body: Incoming) -> Response<Body> {
-    let Ok((response, on)) = agree(head, body) else {
+    let Ok(response) = agree(head) else {
         return reply::health();
     };
     tokio::task::spawn_local(async move {
-        if let Ok(mut stream) = on.await {
+        if let Ok(mut stream) = body.take_up().await {
             // Whoever is gone by now needs no farewell.
             let _ = stream.write_all(CLOSE).await;
             let _ = stream.shutdown().await;

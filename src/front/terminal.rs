@@ -108,8 +108,7 @@ fn open(
     };
     let inside = shared.workspaces.inside(&target.user, &visit);
     let inside = inside.ok_or(Refusal::NotRunning)?;
-    let agreed = agree(asker.head, body);
-    let (response, upgrade) = agreed.map_err(|error| Refusal::Forward(target.clone(), error))?;
+    let response = agree(asker.head).map_err(|error| Refusal::Forward(target.clone(), error))?;
     let opening = Opening {
         open: inside.socket(visit),
         inside,
@@ -125,7 +124,7 @@ fn open(
     };
     let (shared, client, id) = (shared.clone(), asker.client, asker.request_id.clone());
     front.tasks.spawn_local(async move {
-        let Ok(Ok(stream)) = timeout(TAKE_UP, upgrade).await else {
+        let Ok(Ok(stream)) = timeout(TAKE_UP, body.take_up()).await else {
             return tracing::debug!("a terminal was not taken up");
         };
         let began = Instant::now();

@@ -18,23 +18,20 @@ use tokio::{
 };
 
 use super::{
-    Error, HEAD, IDLE, PONG,
-    asked::Asked,
+    Error,
+    bounds::{HEAD_TIME, IDLE_TIME, LEAVING_TIME, PONG_TIME},
     exchange::Exchange,
-    frame::{Reason, kind},
-    inlet::{Broken, Inlet},
+    frame::{Broken, ErrorCode, kind},
+    inlet::{GOODBYE, Inlet, NewRequest},
     received::Received,
-    state::{Shared, State, greeting},
+    state::{ALL_STREAMS, Shared, State},
 };
 use crate::tcp::SILENCE;
 
-/// How much is read at once, and in a turn before others have theirs.
+/// How many bytes are read at once, two of the largest TLS records; and in a turn, before others of
+/// the thread have theirs.
 const CHUNK: usize = 32 * 1024;
 const TURN: usize = 4 * CHUNK;
-/// How long a client that is told to leave may need to hear of it.
-const HEARING: Duration = Duration::from_secs(1);
-/// All streams, as a GOAWAY names them that refuses none yet (RFC 9113 6.8).
-const ALL: u32 = 0x7fff_ffff;
 
 thread_local! {
     /// Shared by all connections of a thread: each holds it within one poll.
@@ -49,9 +46,12 @@ pub struct Connection<S, A> {
     inlet: Inlet,
     stage: Stage,
     clock: Clock,
-    /// When it is looked next whether the client is too slow, and whether it wakes us.
+    /// When it is looked next whether the client is too slow, and whether it wakes us: to ask that
+    /// each turn would cost a part of a request.
     alarm: Pin<Box<Sleep>>,
     armed: bool,
+    /// When it ends, if that has begun, whatever the client does.
+    end_by: Instant,
     /// Whether the stream may hold something back.
     dirty: bool,
 }
@@ -72,11 +72,14 @@ struct Clock {
 enum Stage {
     Open,
     /// The client was told to leave; what it asked for before it heard of that is answered.
-    Told(Instant),
+    Draining(Instant),
     /// Nothing new is taken; what there is ends.
     Last,
-    /// Nothing is read any more, and what was said last goes out, until then.
-    Broken(Broken, Instant),
+    /// Nothing is read any more, and what was said last goes out.
+    Broken(Broken),
+    /// All was said. It is read on until the client ends as well: a connection that is closed with
+    /// bytes unread is reset, and takes with it what was said last (RFC 9112 9.6).
+    Closed(Option<Broken>),
 }
 
 /// What a turn of reading came to.
@@ -104,12 +107,10 @@ where
 {
     pub fn new(stream: S, answer: A) -> Self {
         let began = Instant::now();
-        let mut state = State::new();
-        state.out = greeting();
         Self {
             stream,
             answer,
-            shared: Rc::new(RefCell::new(state)),
+            shared: Rc::new(RefCell::new(State::new())),
             inlet: Inlet::new(),
             stage: Stage::Open,
             clock: Clock {
@@ -118,20 +119,21 @@ where
                 used: None,
                 pinged: false,
             },
-            alarm: Box::pin(sleep_until(began + HEAD)),
+            alarm: Box::pin(sleep_until(began + HEAD_TIME)),
             armed: false,
+            end_by: began,
             dirty: false,
         }
     }
 
     /// Goes on as far as it can; `drains`: it should end with what there is.
     pub fn poll(&mut self, cx: &mut Context<'_>, drains: bool) -> Poll<Result<(), Error>> {
-        self.shared.borrow_mut().begins();
+        self.shared.borrow_mut().turn_begins();
         if drains {
             self.leave();
         }
         let turn = self.poll_turn(cx);
-        self.shared.borrow_mut().ends(cx);
+        self.shared.borrow_mut().turn_ends(cx);
         turn
     }
 
@@ -140,48 +142,69 @@ where
         if !self.armed || self.alarm.is_elapsed() {
             self.armed = true;
             while self.alarm.as_mut().poll(cx).is_ready() {
-                self.look()?;
+                if let Some(over) = self.look() {
+                    return Poll::Ready(over);
+                }
             }
         }
-        if std::mem::take(&mut self.shared.borrow_mut().ended) {
+        if std::mem::take(&mut self.shared.borrow_mut().stream_ended) {
             self.clock.used = Some(Instant::now());
         }
         let sent = self.poll_send(cx)?.is_ready();
-        match (self.stage, read) {
-            (Stage::Broken(broken, _), _) if sent => {
+        let all_said = match self.stage {
+            Stage::Broken(broken) => Some(Some(broken)),
+            Stage::Last if self.shared.borrow().streams.is_empty() => Some(None),
+            _ => None,
+        };
+        match (all_said.filter(|_| sent), read) {
+            (Some(broken), _) => {
                 ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
-                return Poll::Ready(Err(Error::Broken(broken.because)));
+                self.end(Stage::Closed(broken), LEAVING_TIME);
+                cx.waker().wake_by_ref();
             }
-            (Stage::Last, _) if sent && self.shared.borrow().streams.is_empty() => {
-                ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
-                return Poll::Ready(Ok(()));
-            }
-            (_, Read::End) => return Poll::Ready(Ok(())),
-            (_, Read::Some) if sent => cx.waker().wake_by_ref(),
-            _ => {}
+            (None, Read::End) => return Poll::Ready(self.outcome()),
+            // Even if the client takes nothing: it may do so once all it has to say was read.
+            (None, Read::Some) if !self.shared.borrow().is_full() => cx.waker().wake_by_ref(),
+            (None, _) => {}
         }
         Poll::Pending
+    }
+
+    /// What it came to.
+    fn outcome(&self) -> Result<(), Error> {
+        match self.stage {
+            Stage::Broken(broken) | Stage::Closed(Some(broken)) => {
+                Err(Error::Broken(broken.because))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Reads what there is, as far as there is room for what that leads to.
     fn read(&mut self, cx: &mut Context<'_>) -> Result<Read, Error> {
         let mut turn = 0;
         while turn < TURN {
-            if matches!(self.stage, Stage::Broken(..)) {
-                return Ok(Read::All);
-            }
-            if self.shared.borrow().is_full() {
-                break;
-            }
-            let Poll::Ready(length) = self.poll_read(cx)? else {
-                return Ok(Read::All);
+            let polled = match self.stage {
+                Stage::Broken(_) => return Ok(Read::All),
+                Stage::Closed(_) => self.poll_discard(cx)?,
+                _ if self.shared.borrow().is_full() => break,
+                _ => self.poll_read(cx)?,
             };
-            if length == 0 {
-                return Ok(Read::End);
+            match polled {
+                Poll::Pending => return Ok(Read::All),
+                Poll::Ready(0) => return Ok(Read::End),
+                Poll::Ready(length) => turn += length,
             }
-            turn += length;
         }
         Ok(Read::Some)
+    }
+
+    fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, Error>> {
+        BUFFER.with_borrow_mut(|buffer| {
+            let mut read = ReadBuf::new(buffer);
+            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut read))?;
+            Poll::Ready(Ok(read.filled().len()))
+        })
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, Error>> {
@@ -196,22 +219,22 @@ where
             let mut read = ReadBuf::new(buffer);
             ready!(Pin::new(stream).poll_read(cx, &mut read))?;
             let bytes = read.filled();
-            let outcome = inlet.read(bytes, shared, |asked| begin(shared, answer, asked));
+            let outcome = inlet.read(bytes, shared, |request| begin(shared, answer, request));
             Poll::Ready(Ok::<_, Error>((bytes.len(), outcome)))
         }))?;
         let now = Instant::now();
         self.clock.heard = now;
         self.clock.pinged = false;
-        if std::mem::take(&mut self.inlet.asked) {
+        if std::mem::take(&mut self.inlet.requested) {
             self.clock.used = Some(now);
         }
         if let Err(broken) = outcome {
             self.break_off(broken);
-        } else if matches!(self.stage, Stage::Told(_)) && self.inlet.pong {
+        } else if matches!(self.stage, Stage::Draining(_)) && self.inlet.pong {
             self.last();
         }
         if self.inlet.pending.is_some() {
-            self.wake_by(now + HEAD);
+            self.wake_by(now + HEAD_TIME);
         }
         Poll::Ready(Ok(length))
     }
@@ -238,48 +261,53 @@ where
         Poll::Ready(Ok(()))
     }
 
-    /// Looks whether the client is too slow, and when to look again.
-    fn look(&mut self) -> Result<(), Error> {
+    /// Looks whether the client is too slow, and when to look again. Some if it is over.
+    fn look(&mut self) -> Option<Result<(), Error>> {
         let now = Instant::now();
-        let mut next = now + IDLE;
+        if matches!(self.stage, Stage::Broken(_) | Stage::Closed(_)) {
+            self.alarm.as_mut().reset(self.end_by);
+            return (now >= self.end_by).then(|| self.outcome());
+        }
+        let mut next = now + IDLE_TIME;
         let mut due = |at: Instant| {
-            next = next.min(if at > now { at } else { next });
+            if at > now {
+                next = next.min(at);
+            }
             now >= at
         };
-        if let Stage::Broken(broken, until) = self.stage
-            && due(until)
-        {
-            return Err(Error::Broken(broken.because));
-        }
         let first = self.clock.used.is_none().then_some(self.clock.began);
-        for since in [first, self.inlet.pending].into_iter().flatten() {
-            if due(since + HEAD) {
-                return Err(Error::Late);
-            }
-        }
-        let heard = self.clock.heard;
-        let silent = due(heard + SILENCE);
-        if due(heard + SILENCE + PONG) {
-            return Err(Error::Silent);
-        }
-        let told = match self.stage {
-            Stage::Told(when) => due(when + HEARING),
+        let mut heads = [first, self.inlet.pending].into_iter().flatten();
+        let late = heads.any(|since| due(since + HEAD_TIME));
+        let silent = due(self.clock.heard + SILENCE);
+        let lost = due(self.clock.heard + SILENCE + PONG_TIME);
+        let left = match self.stage {
+            Stage::Draining(since) => due(since + LEAVING_TIME),
             _ => false,
         };
         let used = self.clock.used;
-        let idle = used.is_some_and(|used| due(used + IDLE));
+        let idle = used.is_some_and(|used| due(used + IDLE_TIME));
         self.alarm.as_mut().reset(next);
+        if late || lost {
+            let because = if late {
+                "a request's head did not come in time"
+            } else {
+                "it gave no sign of life"
+            };
+            let code = ErrorCode::NoError;
+            self.break_off(Broken { code, because });
+            return None;
+        }
         if silent && !self.clock.pinged {
             self.clock.pinged = true;
             self.shared.borrow_mut().put(kind::PING, 0, 0, b"are you?");
         }
-        if told {
+        if left {
             self.last();
         }
         if idle && self.shared.borrow().streams.is_empty() {
             self.leave();
         }
-        Ok(())
+        None
     }
 
     /// Looks by `when` at the latest.
@@ -294,14 +322,14 @@ where
     fn leave(&mut self) {
         if self.stage == Stage::Open {
             let now = Instant::now();
-            self.stage = Stage::Told(now);
+            self.stage = Stage::Draining(now);
             self.inlet.pong = false;
             let mut state = self.shared.borrow_mut();
-            state.go_away(ALL, Reason::None);
+            state.go_away(ALL_STREAMS, ErrorCode::NoError);
             // By its answer it has heard.
-            state.put(kind::PING, 0, 0, b"goodbye.");
+            state.put(kind::PING, 0, 0, GOODBYE);
             drop(state);
-            self.wake_by(now + HEARING);
+            self.wake_by(now + LEAVING_TIME);
         }
     }
 
@@ -310,34 +338,39 @@ where
         self.stage = Stage::Last;
         self.inlet.closes = true;
         let last = self.inlet.last;
-        self.shared.borrow_mut().go_away(last, Reason::None);
+        self.shared.borrow_mut().go_away(last, ErrorCode::NoError);
     }
 
     fn break_off(&mut self, broken: Broken) {
-        let until = Instant::now() + HEAD;
-        self.stage = Stage::Broken(broken, until);
         let mut state = self.shared.borrow_mut();
         state.close();
-        state.go_away(self.inlet.last, broken.reason);
+        state.go_away(self.inlet.last, broken.code);
         drop(state);
-        self.wake_by(until);
+        self.end(Stage::Broken(broken), HEAD_TIME);
+    }
+
+    /// It ends now, and after `most` in any case.
+    fn end(&mut self, stage: Stage, most: Duration) {
+        self.stage = stage;
+        self.end_by = Instant::now() + most;
+        self.wake_by(self.end_by);
     }
 }
 
 /// Has a request answered, by a task of its own.
-fn begin<A, F, B>(shared: &Shared, answer: &A, asked: Asked)
+fn begin<A, F, B>(shared: &Shared, answer: &A, new: NewRequest)
 where
     A: Fn(Request<Received>) -> F,
     F: Future<Output = Response<B>> + 'static,
     B: Body<Data = Bytes, Error: std::fmt::Display> + Unpin + 'static,
 {
-    let (id, bodiless) = (asked.stream, asked.is_bodiless());
-    let body = if asked.body {
+    let (id, bodiless) = (new.stream, new.is_bodiless());
+    let body = if new.body {
         Received::new(shared, id)
     } else {
         Received::nothing()
     };
     // Boxed, since tasks are moved about.
-    let answer = Box::pin(answer(asked.request.map(|()| body)));
+    let answer = Box::pin(answer(new.request.map(|()| body)));
     tokio::task::spawn_local(Exchange::new(Rc::clone(shared), id, bodiless, answer));
 }

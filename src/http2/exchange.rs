@@ -10,7 +10,10 @@ use bytes::{Buf as _, Bytes};
 use http::{HeaderValue, Response, StatusCode, header, response::Parts};
 use hyper::body::{Body, Frame};
 
-use super::{frame::Reason, send::Room, state::Shared, stream::Outbound};
+use super::{
+    frame::ErrorCode,
+    state::{Room, Shared},
+};
 
 /// A request that is being answered.
 pub struct Exchange<F, B> {
@@ -23,9 +26,9 @@ pub struct Exchange<F, B> {
 
 enum Stage<F, B> {
     /// It is being answered.
-    Asked(F),
+    Answering(F),
     /// The answer waits for its turn.
-    Head(Box<Response<B>>),
+    Head(Option<Box<Response<B>>>),
     /// Its body comes; beside it, what was taken of it and not sent yet.
     Body(B, Bytes),
     Done,
@@ -41,17 +44,17 @@ where
             shared,
             id,
             bodiless,
-            stage: Stage::Asked(answer),
+            stage: Stage::Answering(answer),
         }
     }
 
     /// Writes an answer's head if it may be; what comes next.
     fn answer(&self, response: Response<B>, cx: &Context<'_>) -> Stage<F, B> {
         // Nothing is dropped while this is borrowed: it may look at a stream of its own.
-        let room = self.shared.borrow_mut().has_room(self.id, cx);
+        let room = self.shared.borrow_mut().room_for_head(self.id, cx);
         match room {
             Room::Some(_) => {}
-            Room::Wait => return Stage::Head(Box::new(response)),
+            Room::Wait => return Stage::Head(Some(Box::new(response))),
             Room::Gone => return Stage::Done,
         }
         let (mut parts, body) = response.into_parts();
@@ -64,6 +67,8 @@ where
         self.shared
             .borrow_mut()
             .answer(self.id, parts.status, &parts.headers, end && !tunnel);
+        // It may be reset, and room be made for it.
+        self.shared.borrow_mut().patience.earn(2);
         if end || tunnel {
             Stage::Done
         } else {
@@ -86,78 +91,24 @@ where
             this.stage = Stage::Done;
         }
         loop {
-            this.stage = match std::mem::replace(&mut this.stage, Stage::Done) {
-                Stage::Asked(mut answer) => match Pin::new(&mut answer).poll(cx) {
-                    Poll::Ready(response) => this.answer(response, cx),
-                    Poll::Pending => {
-                        this.stage = Stage::Asked(answer);
-                        return Poll::Pending;
-                    }
-                },
-                Stage::Head(response) => {
-                    this.stage = this.answer(*response, cx);
-                    if matches!(this.stage, Stage::Head(_)) {
-                        return Poll::Pending;
-                    }
-                    continue;
+            this.stage = match &mut this.stage {
+                Stage::Answering(answer) => {
+                    let response = ready!(Pin::new(answer).poll(cx));
+                    this.answer(response, cx)
                 }
-                Stage::Body(mut body, mut rest) => {
-                    if this.poll_body(&mut body, &mut rest, cx).is_pending() {
-                        this.stage = Stage::Body(body, rest);
-                        return Poll::Pending;
-                    }
+                Stage::Head(response) => {
+                    let Some(response) = response.take() else {
+                        return Poll::Ready(());
+                    };
+                    this.answer(*response, cx)
+                }
+                Stage::Body(body, rest) => {
+                    ready!(poll_body(&this.shared, this.id, body, rest, cx));
                     Stage::Done
                 }
                 Stage::Done => return Poll::Ready(()),
             };
-        }
-    }
-}
-
-impl<F, B> Exchange<F, B>
-where
-    B: Body<Data = Bytes, Error: std::fmt::Display> + Unpin,
-{
-    /// Sends what there is of a body, and no more of it is taken before. Ready at its end.
-    fn poll_body(&self, body: &mut B, rest: &mut Bytes, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
-            while rest.is_empty() {
-                let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
-                // Not while a body is asked, which may be another half of this very stream.
-                let mut state = self.shared.borrow_mut();
-                match frame.map(|frame| frame.map(Frame::into_data)) {
-                    Some(Ok(Ok(data))) => {
-                        *rest = data;
-                        continue;
-                    }
-                    Some(Ok(Err(frame))) => match frame.into_trailers() {
-                        Ok(trailers) => state.trailers(self.id, &trailers),
-                        Err(_) => continue,
-                    },
-                    Some(Err(error)) => {
-                        tracing::debug!(%error, "an answer broke off");
-                        state.reset(self.id, Reason::Internal);
-                    }
-                    None => state.data(self.id, b"", true),
-                }
-                return Poll::Ready(());
-            }
-            let whole = body.is_end_stream();
-            let mut state = self.shared.borrow_mut();
-            let room = match state.room(self.id, cx) {
-                Room::Some(room) => room,
-                Room::Wait => return Poll::Pending,
-                Room::Gone => return Poll::Ready(()),
-            };
-            let now = rest.len().min(room);
-            let end = whole && now == rest.len();
-            state.data(self.id, &rest[..now], end);
-            rest.advance(now);
-            if end {
-                return Poll::Ready(());
-            }
-            if state.others_wait() {
-                state.had_its_turn(self.id);
+            if matches!(this.stage, Stage::Head(_)) {
                 return Poll::Pending;
             }
         }
@@ -167,12 +118,63 @@ where
 impl<F, B> Drop for Exchange<F, B> {
     /// Whoever answers may have panicked; the client is not left waiting.
     fn drop(&mut self) {
-        if !matches!(self.stage, Stage::Done) {
-            let mut state = self.shared.borrow_mut();
-            let stream = state.streams.get(&self.id);
-            if stream.is_some_and(|stream| stream.outbound != Outbound::Ended) {
-                state.reset(self.id, Reason::Internal);
+        let mut state = self.shared.borrow_mut();
+        if state.may_send(self.id) && !state.is_tunnel(self.id) {
+            state.reset(self.id, ErrorCode::Internal);
+        }
+    }
+}
+
+/// Sends what there is of a body, and no more of it is taken before. Ready at its end.
+fn poll_body<B>(
+    shared: &Shared,
+    id: u32,
+    body: &mut B,
+    rest: &mut Bytes,
+    cx: &mut Context<'_>,
+) -> Poll<()>
+where
+    B: Body<Data = Bytes, Error: std::fmt::Display> + Unpin,
+{
+    loop {
+        while rest.is_empty() {
+            let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
+            // Not while a body is asked, which may be another half of this very stream.
+            let mut state = shared.borrow_mut();
+            match frame.map(|frame| frame.map(Frame::into_data)) {
+                Some(Ok(Ok(data))) => {
+                    *rest = data;
+                    continue;
+                }
+                Some(Ok(Err(frame))) => match frame.into_trailers() {
+                    Ok(trailers) => state.trailers(id, &trailers),
+                    Err(_) => continue,
+                },
+                Some(Err(error)) => {
+                    tracing::debug!(%error, "an answer broke off");
+                    state.reset(id, ErrorCode::Internal);
+                }
+                None => state.data(id, b"", true),
             }
+            return Poll::Ready(());
+        }
+        let whole = body.is_end_stream();
+        let mut state = shared.borrow_mut();
+        let room = match state.room_for_body(id, cx) {
+            Room::Some(room) => room,
+            Room::Wait => return Poll::Pending,
+            Room::Gone => return Poll::Ready(()),
+        };
+        let now = rest.len().min(room);
+        let end = whole && now == rest.len();
+        state.data(id, &rest[..now], end);
+        rest.advance(now);
+        if end {
+            return Poll::Ready(());
+        }
+        if state.others_wait() {
+            state.had_its_turn(id);
+            return Poll::Pending;
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Frames as they stand on the wire (RFC 9113 4 to 7).
 
-/// Bytes of a frame's head.
-pub const HEAD: usize = 9;
-/// Largest payload either side sends us, and we them: the least that all must take
-/// (RFC 9113 4.2).
+/// Bytes of a frame's header.
+pub const HEADER_LENGTH: usize = 9;
+/// Largest payload of a frame in bytes, both ways: what every endpoint takes unless it says
+/// otherwise (RFC 9113 4.2).
 pub const LARGEST: usize = 16 * 1024;
 
 /// What a client says first (RFC 9113 3.4).
@@ -46,34 +46,44 @@ pub mod setting {
 /// Why a stream or a connection ends (RFC 9113 7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
-pub enum Reason {
-    None = 0x0,
+pub enum ErrorCode {
+    NoError = 0x0,
     Protocol = 0x1,
     Internal = 0x2,
     FlowControl = 0x3,
     StreamClosed = 0x5,
     FrameSize = 0x6,
-    Refused = 0x7,
+    RefusedStream = 0x7,
     Cancel = 0x8,
     Compression = 0x9,
-    Calm = 0xb,
+    EnhanceYourCalm = 0xb,
 }
 
-/// A frame's head.
+/// Why a connection ends; the client is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Head {
+pub struct Broken {
+    pub code: ErrorCode,
+    pub because: &'static str,
+}
+
+/// Ends a connection.
+pub fn broken<T>(code: ErrorCode, because: &'static str) -> Result<T, Broken> {
+    Err(Broken { code, because })
+}
+
+/// A frame's header (RFC 9113 4.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
     pub length: usize,
     pub kind: u8,
     pub flags: u8,
     pub stream: u32,
 }
 
-impl Head {
-    /// Reads one, from as many bytes as it has.
-    pub fn of(bytes: &[u8]) -> Self {
-        let mut head = [0; HEAD];
-        head.copy_from_slice(bytes);
-        let [l0, l1, l2, kind, flags, s0, s1, s2, s3] = head;
+impl Header {
+    /// Reads one.
+    pub fn of(bytes: [u8; HEADER_LENGTH]) -> Self {
+        let [l0, l1, l2, kind, flags, s0, s1, s2, s3] = bytes;
         let length = u32::from_be_bytes([0, l0, l1, l2]);
         Self {
             length: length as usize,
@@ -87,12 +97,12 @@ impl Head {
         self.flags & flag != 0
     }
 
-    /// Writes it.
-    pub fn put(self, out: &mut Vec<u8>) {
+    /// Its bytes.
+    pub fn bytes(self) -> [u8; HEADER_LENGTH] {
         // Nobody here makes a frame larger than `LARGEST`.
         let [_, l0, l1, l2] = u32::try_from(self.length).unwrap_or(0).to_be_bytes();
         let [s0, s1, s2, s3] = self.stream.to_be_bytes();
-        out.extend_from_slice(&[l0, l1, l2, self.kind, self.flags, s0, s1, s2, s3]);
+        [l0, l1, l2, self.kind, self.flags, s0, s1, s2, s3]
     }
 }
 

@@ -7,7 +7,13 @@ use http::{
     uri::{Authority, PathAndQuery, Scheme},
 };
 
-use super::hpack::{Field, Pseudo};
+use super::{
+    bounds::HEAD_LIST,
+    hpack::{Field, Pseudo},
+};
+
+/// Most fields behind a body; in front of one, whoever answers bounds them.
+const MOST_TRAILERS: usize = 100;
 
 /// In the extensions of a request that is an extended CONNECT: what the stream should carry
 /// (RFC 8441 4).
@@ -15,7 +21,7 @@ use super::hpack::{Field, Pseudo};
 pub struct Protocol(Bytes);
 
 impl Protocol {
-    /// Its name; nothing for one that is no text.
+    /// Its name.
     pub fn as_str(&self) -> &str {
         str::from_utf8(&self.0).unwrap_or_default()
     }
@@ -45,19 +51,18 @@ pub struct Fields {
 }
 
 impl Fields {
-    /// None yet.
-    pub fn new() -> Self {
+    /// None yet, with room for as many as a browser sends.
+    pub fn of_a_request() -> Self {
         Self {
-            // As many as a browser sends.
             headers: HeaderMap::with_capacity(24),
             ..Self::default()
         }
     }
 
-    /// Takes in the next one; of what is larger than `most` nothing is kept.
-    pub fn take(&mut self, field: &Field, most: u32) {
+    /// Takes in the next one; of what is too large nothing is kept.
+    pub fn take(&mut self, field: &Field) {
         self.size += field.size();
-        if self.size > most as usize {
+        if self.is_too_large() {
             return;
         }
         match field {
@@ -86,12 +91,16 @@ impl Fields {
         }
     }
 
-    /// The request that they make, of at most `most` bytes.
+    fn is_too_large(&self) -> bool {
+        self.size > HEAD_LIST as usize
+    }
+
+    /// The request that they make.
     ///
     /// # Errors
     /// [`HeadError`].
-    pub fn into_request(self, most: u32) -> Result<Request<()>, HeadError> {
-        if self.size > most as usize {
+    pub fn into_request(self) -> Result<Request<()>, HeadError> {
+        if self.is_too_large() {
             return Err(HeadError::TooLarge);
         }
         self.request().ok_or(HeadError::Malformed)
@@ -103,15 +112,20 @@ impl Fields {
         }
         let method = Method::from_bytes(&self.method?).ok()?;
         let connect = method == Method::CONNECT;
-        // A bare CONNECT has an authority alone; an extended one, like all others, an address.
+        if connect && self.authority.is_none() {
+            return None;
+        }
+        // A bare CONNECT has no address but that; an extended one has one like all others.
         let bare = connect && self.protocol.is_none();
+        if bare && (self.scheme.is_some() || self.path.is_some()) {
+            return None;
+        }
         // A token, as a method is (RFC 9110 7.8).
-        let protocol = self.protocol.as_ref();
-        let odd = protocol.is_some_and(|protocol| Method::from_bytes(protocol).is_err());
-        if bare != (self.scheme.is_none() && self.path.is_none())
-            || (self.protocol.is_some() && !connect)
-            || (connect && self.authority.is_none())
-            || odd
+        let is_token = |protocol: &Bytes| Method::from_bytes(protocol).is_ok();
+        if self
+            .protocol
+            .as_ref()
+            .is_some_and(|protocol| !connect || !is_token(protocol))
         {
             return None;
         }
@@ -154,12 +168,12 @@ impl Fields {
         Some(request)
     }
 
-    /// The trailers that they are, of at most `most` bytes.
+    /// The trailers that they are.
     ///
     /// # Errors
     /// [`HeadError`].
-    pub fn into_trailers(self, most: u32) -> Result<HeaderMap, HeadError> {
-        if self.size > most as usize {
+    pub fn into_trailers(self) -> Result<HeaderMap, HeadError> {
+        if self.is_too_large() {
             return Err(HeadError::TooLarge);
         }
         let pseudo = [
@@ -169,7 +183,10 @@ impl Fields {
             &self.path,
             &self.protocol,
         ];
-        if self.malformed || pseudo.iter().any(|field| field.is_some()) {
+        if self.malformed
+            || self.headers.len() > MOST_TRAILERS
+            || pseudo.iter().any(|field| field.is_some())
+        {
             return Err(HeadError::Malformed);
         }
         Ok(self.headers)

@@ -1,12 +1,17 @@
 //! HTTP/2 for a client's connection (RFC 9113), and tunnels over it (RFC 8441).
 //!
-//! Imports `tcp` alone. Promise: whatever a client sends, what it makes us hold has a bound, and so
-//! has the work that is of no use to it; a request that breaks a rule reaches nobody.
+//! Imports `tcp` alone. Promise: whatever a client sends, what it makes us hold has a bound, and so has
+//! the work that is of no use to it; a request that breaks a rule reaches nobody.
 //!
-//! Our own, where HTTP/1.1 is hyper's: of what a request over HTTP/2 cost, half was spent in the
-//! library (docs/benchmarks.md).
+//! `connection` is the task of one: it reads, and sends what waits. Bytes in: `inlet` cuts them into
+//! frames and makes requests of heads (`hpack`, `head`). Each request is an `exchange`, a task of its
+//! own, whose body is `received` and whose answer goes into `state`: there are the streams, their
+//! windows, and one buffer of what waits, which the connection sends once a turn. `patience` counts
+//! what is of no use to the client; all bounds stand in `bounds`.
+//!
+//! Our own, where HTTP/1.1 is hyper's: half of what a request cost here was spent in the h2 crate.
 
-mod asked;
+mod bounds;
 mod connection;
 mod exchange;
 mod frame;
@@ -14,17 +19,14 @@ mod head;
 mod hpack;
 mod inlet;
 mod patience;
-mod receive;
 mod received;
-mod send;
 mod state;
-mod stream;
-mod told;
+mod tunnel;
 
 #[cfg(test)]
 mod tests;
 
-use std::{future::poll_fn, io, task::Context, time::Duration};
+use std::{future::poll_fn, io, task::Context};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -32,18 +34,7 @@ use hyper::body::Body;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use self::connection::Connection;
-pub use self::{
-    head::Protocol,
-    received::{Received, Tunnel},
-    stream::Fault,
-};
-
-/// Longest the first request may take, and each from its first byte to the end of its head.
-const HEAD: Duration = Duration::from_secs(10);
-/// How long a client may take for a sign of life.
-const PONG: Duration = Duration::from_secs(10);
-/// How long a connection on which nothing is open is kept for further requests.
-const IDLE: Duration = Duration::from_mins(3);
+pub use self::{head::Protocol, received::Received, state::Fault, tunnel::Tunnel};
 
 /// Why a connection ended before its client wanted it to.
 #[derive(Debug, thiserror::Error)]
@@ -51,15 +42,9 @@ pub enum Error {
     /// The connection broke off.
     #[error("the connection broke off")]
     Io(#[from] io::Error),
-    /// The client broke a rule, and was told so.
-    #[error("the client broke a rule of HTTP/2: {0}")]
+    /// The client broke a rule or was too slow, and was told so.
+    #[error("the client's connection was ended: {0}")]
     Broken(&'static str),
-    /// A head didn't come in time.
-    #[error("a request's head did not come in time")]
-    Late,
-    /// The client gave no sign of life.
-    #[error("the client gave no sign of life")]
-    Silent,
 }
 
 /// Serves a connection whose preface is still to come, until it ends. `answer` answers each

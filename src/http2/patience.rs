@@ -3,11 +3,9 @@
 
 use tokio::time::{Duration, Instant};
 
-/// Most frames of no use in a moment.
-const MOST: u32 = 2000;
-/// How many more each second allows.
-const EACH_SECOND: u32 = 200;
+use super::bounds::{USELESS, USELESS_EACH_SECOND};
 
+/// How many more such frames are borne.
 pub struct Patience {
     left: u32,
     since: Instant,
@@ -16,7 +14,7 @@ pub struct Patience {
 impl Patience {
     pub fn new() -> Self {
         Self {
-            left: MOST,
+            left: USELESS,
             since: Instant::now(),
         }
     }
@@ -27,16 +25,35 @@ impl Patience {
         if self.left == 0 {
             let seconds = self.since.elapsed().as_secs();
             self.since += Duration::from_secs(seconds);
-            let more = u32::try_from(seconds).unwrap_or(MOST);
-            self.left = more.saturating_mul(EACH_SECOND).min(MOST);
+            let more = u32::try_from(seconds).unwrap_or(USELESS);
+            self.left = more.saturating_mul(USELESS_EACH_SECOND).min(USELESS);
         }
         let enough = self.left > 0;
         self.left = self.left.saturating_sub(1);
         enough
     }
 
-    /// The client was given something: with it come frames of its own.
-    pub fn earn(&mut self) {
-        self.left = (self.left + 2).min(MOST);
+    /// The client was given something: with it come so many frames of its own.
+    pub fn earn(&mut self, frames: usize) {
+        let frames = u32::try_from(frames).unwrap_or(USELESS);
+        self.left = self.left.saturating_add(frames).min(USELESS);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn it_ends_comes_back_with_time_and_is_earned_but_never_more_than_at_first() {
+        let mut patience = Patience::new();
+        let spent = |patience: &mut Patience| (0..10_000).take_while(|_| patience.spend()).count();
+        assert_eq!(spent(&mut patience), USELESS as usize);
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert_eq!(spent(&mut patience), 2 * USELESS_EACH_SECOND as usize);
+        patience.earn(3);
+        assert_eq!(spent(&mut patience), 3);
+        (0..USELESS).for_each(|_| patience.earn(1));
+        assert_eq!(spent(&mut patience), USELESS as usize);
     }
 }

@@ -1,28 +1,24 @@
-//! What a client sends on a stream: a body, or one half of a tunnel.
+//! A request's body, as whoever answers reads it.
 
 use std::{
     future::poll_fn,
-    io,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
 };
 
-use bytes::{Buf as _, Bytes};
+use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{
-    frame::Reason,
-    send::Room,
-    state::Shared,
-    stream::{Fault, Inbound, Outbound, Piece, Tunneled, remember},
+    state::{Fault, Inbound, Piece, Shared, Tunneled, remember},
+    tunnel::Tunnel,
 };
 
 /// A request's body. Whoever drops it wants no more of it.
 pub struct Received(Option<Handle>);
 
-/// One's own view of a stream.
+/// Which stream it is.
 struct Handle {
     shared: Shared,
     id: u32,
@@ -46,36 +42,28 @@ impl Received {
     /// # Errors
     /// [`Fault`]: it was refused, was none, or is no more.
     pub async fn take_up(mut self) -> Result<Tunnel, Fault> {
-        let handle = self.0.take().ok_or(Fault::Refused)?;
-        let mut tunnel = Tunnel {
-            handle,
-            rest: Bytes::new(),
-            refused: false,
+        let Some(Handle { shared, id }) = &self.0 else {
+            return Err(Fault::Refused);
         };
-        let agreed = poll_fn(|cx| tunnel.handle.poll_agreed(cx)).await;
-        tunnel.refused = agreed.is_err();
-        agreed.map(|()| tunnel)
+        poll_fn(|cx| poll_agreed(shared, *id, cx)).await?;
+        // From here on its end is the tunnel's to tell.
+        let handle = self.0.take().ok_or(Fault::Refused)?;
+        Ok(Tunnel::new(handle.shared, handle.id))
     }
 }
 
-impl Handle {
-    fn poll_agreed(&self, cx: &Context<'_>) -> Poll<Result<(), Fault>> {
-        let mut state = self.shared.borrow_mut();
-        let Some(stream) = state.streams.get_mut(&self.id) else {
-            return Poll::Ready(Err(Fault::Gone));
-        };
-        match stream.tunnel {
-            Tunneled::Up => Poll::Ready(Ok(())),
-            Tunneled::No => Poll::Ready(Err(Fault::Refused)),
-            Tunneled::Asked => {
-                remember(&mut stream.reader, cx);
-                Poll::Pending
-            }
+fn poll_agreed(shared: &Shared, id: u32, cx: &Context<'_>) -> Poll<Result<(), Fault>> {
+    let mut state = shared.borrow_mut();
+    let Some(stream) = state.streams.get_mut(&id) else {
+        return Poll::Ready(Err(Fault::Gone));
+    };
+    match stream.tunnel {
+        Tunneled::Up => Poll::Ready(Ok(())),
+        Tunneled::No => Poll::Ready(Err(Fault::Refused)),
+        Tunneled::Wanted => {
+            remember(&mut stream.reader, cx);
+            Poll::Pending
         }
-    }
-
-    fn poll_take(&self, cx: &Context<'_>) -> Poll<Option<Result<Piece, Fault>>> {
-        self.shared.borrow_mut().take(self.id, cx)
     }
 }
 
@@ -95,10 +83,10 @@ impl Body for Received {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
-        let Some(handle) = &self.0 else {
+        let Some(Handle { shared, id }) = &self.0 else {
             return Poll::Ready(None);
         };
-        let piece = ready!(handle.poll_take(cx));
+        let piece = ready!(shared.borrow_mut().take(*id, cx));
         Poll::Ready(piece.map(|piece| {
             Ok(match piece? {
                 Piece::Data(bytes) => Frame::data(bytes),
@@ -123,93 +111,6 @@ impl Body for Received {
         match &self.0 {
             None => SizeHint::with_exact(0),
             Some(_) => SizeHint::default(),
-        }
-    }
-}
-
-/// A stream that carries bytes both ways (RFC 8441 5).
-pub struct Tunnel {
-    handle: Handle,
-    /// What was taken from the stream and not read yet.
-    rest: Bytes,
-    /// Whether it never was one; then its end is no business of ours.
-    refused: bool,
-}
-
-fn gone(fault: Fault) -> io::Error {
-    io::Error::new(io::ErrorKind::ConnectionReset, fault)
-}
-
-impl AsyncRead for Tunnel {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        while self.rest.is_empty() {
-            match ready!(self.handle.poll_take(cx)) {
-                None => return Poll::Ready(Ok(())),
-                Some(Ok(Piece::Data(bytes))) => self.rest = bytes,
-                // They mean nothing here.
-                Some(Ok(Piece::Trailers(_))) => {}
-                Some(Err(fault)) => return Poll::Ready(Err(gone(fault))),
-            }
-        }
-        let now = self.rest.len().min(buffer.remaining());
-        buffer.put_slice(&self.rest[..now]);
-        self.rest.advance(now);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Tunnel {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        if bytes.is_empty() {
-            return Poll::Ready(Ok(0));
-        }
-        let Handle { shared, id } = &self.handle;
-        let mut state = shared.borrow_mut();
-        match state.room(*id, cx) {
-            Room::Some(room) => {
-                let now = bytes.len().min(room);
-                state.data(*id, &bytes[..now], false);
-                Poll::Ready(Ok(now))
-            }
-            Room::Wait => Poll::Pending,
-            Room::Gone => Poll::Ready(Err(gone(Fault::Gone))),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // The connection sends what was written at the end of this turn.
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Handle { shared, id } = &self.handle;
-        let mut state = shared.borrow_mut();
-        let stream = state.streams.get(id);
-        if stream.is_some_and(|stream| stream.outbound != Outbound::Ended) {
-            state.data(*id, b"", true);
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl Drop for Tunnel {
-    fn drop(&mut self) {
-        let Handle { shared, id } = &self.handle;
-        let mut state = shared.borrow_mut();
-        let stream = state.streams.get(id);
-        // As a TCP connection that breaks off is told (RFC 8441 5).
-        if !self.refused && stream.is_some_and(|stream| stream.outbound != Outbound::Ended) {
-            state.reset(*id, Reason::Cancel);
-        } else {
-            state.unwanted(*id);
         }
     }
 }

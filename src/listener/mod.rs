@@ -1,7 +1,8 @@
 //! Accepts connections: TLS, HTTP/1.1 and HTTP/2, bounds, and who is on the other side.
 //!
-//! Imports `config`, `http2`, `incoming`, `metrics`, `places` and `tcp`. Promise: the accept loop never waits for a client; every connection has
-//! a bound on its handshake, its heads and its number; a stop lets requests end in time.
+//! Imports `config`, `http2`, `incoming`, `metrics`, `places` and `tcp`. Promise: the accept loop never
+//! waits for a client; every connection has a bound on its handshake, its heads and its number; a
+//! stop lets requests end in time.
 
 mod ahead;
 mod bounds;

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use futures_util::{Sink, SinkExt as _, Stream, StreamExt as _};
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
     time::{interval, timeout},
 };
 use tokio_tungstenite::{
@@ -117,6 +117,8 @@ where
         let part = async {
             socket.close(Some(close)).await?;
             while socket.next().await.transpose()?.is_some() {}
+            // Over HTTP/2, a stream that is dropped before its end has broken off.
+            socket.get_mut().shutdown().await?;
             Ok::<_, Error>(())
         };
         // A browser that is gone, or in its own way, hears nothing.

@@ -23,12 +23,6 @@ pub struct Decoder {
     text: Vec<u8>,
 }
 
-impl Default for Decoder {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Decoder {
     /// With an empty table of at most 4096 bytes, the default (RFC 9113 6.5.2).
     pub fn new() -> Self {

@@ -96,12 +96,6 @@ struct Entry {
     older: usize,
 }
 
-impl Default for Encoder {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Encoder {
     /// With an empty table of at most 4096 bytes, the default (RFC 9113 6.5.2).
     pub fn new() -> Self {

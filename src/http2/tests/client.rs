@@ -84,7 +84,7 @@ impl Client {
             begun: None,
             kept: VecDeque::new(),
             much: 0,
-            heads: hpack::State::default(),
+            heads: hpack::State::new(),
             served: tokio::task::spawn_local(serve(theirs, answer, drain)),
             stop: Some(stop),
             pings: 0,

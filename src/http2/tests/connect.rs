@@ -272,3 +272,20 @@ async fn a_refusal_is_an_answer_like_any() {
     client.get(3, "/").await;
     assert_eq!(client.fate(3).await, Fate::Answered(403));
 }
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn nothing_is_written_behind_a_tunnels_end() {
+    let (mut client, mut tunnel) = tunnel().await;
+    tunnel.write_all(b"last").await.unwrap();
+    tunnel.shutdown().await.unwrap();
+    assert!(tunnel.write_all(b"more").await.is_err());
+    tunnel.shutdown().await.unwrap();
+    assert_eq!(client.expect_answer_end(1).await, b"last");
+    // The other way it goes on.
+    client.data(1, b"heard", false).await;
+    let mut heard = [0; 5];
+    in_time(tunnel.read_exact(&mut heard)).await.unwrap();
+    drop(tunnel);
+    client.expect_rst(1, NO_ERROR).await;
+    assert!(client.is_alive().await);
+}

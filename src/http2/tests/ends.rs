@@ -222,3 +222,16 @@ async fn a_client_that_resets_the_last_stream_ends_a_drain() {
     settled().await;
     assert_eq!(drops.get(), 4);
 }
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn a_goaway_never_names_a_later_stream_than_the_one_before() {
+    let mut client = Client::open().await;
+    client.get(1, "/never").await;
+    client.drain();
+    assert_eq!(client.expect_final_goaway().await, 1);
+    client.get(3, "/").await;
+    client.expect_rst(3, REFUSED_STREAM).await;
+    // A fault, so that it says so once more.
+    client.send_frame(PING, 0, 1, &[0; 8]).await;
+    assert_eq!(client.expect_goaway(PROTOCOL_ERROR).await, 1);
+}

@@ -304,3 +304,50 @@ async fn no_stream_starves_another() {
     let between = taken.get() - before;
     assert!(between < 3 * MIB, "{between} bytes of others went before");
 }
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn what_waits_for_a_client_that_takes_a_little_at_a_time_is_bounded() {
+    let taken = Count::default();
+    let mut client = greedy(MOST, &taken).await;
+    let mut came = 0;
+    for _ in 0..2000 {
+        // Never so much that all that waits is sent.
+        came += client
+            .next_frame()
+            .await
+            .expect("without end")
+            .payload
+            .len();
+        settled().await;
+        let held = taken.get() - came;
+        assert!(held <= ROOM + 2 * 65_536 + 51 * 16_384, "{held} bytes");
+    }
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn a_client_is_read_on_while_it_takes_nothing() {
+    // It says more than is read in a turn, while not even our SETTINGS have room.
+    let mut client = Client::start(16, |request: http::Request<Received>| site(request));
+    let body = frame(DATA, 0, 1, &[b'b'; 16_384]).repeat(16);
+    let said = [
+        PREFACE,
+        &frame(SETTINGS, 0, 0, &[]),
+        &asking_with_a_body(1),
+        &body,
+    ]
+    .concat();
+    assert!(client.sends(&said).await, "it waits for us, and we for it");
+}
+
+/// A head that a body follows.
+fn asking_with_a_body(id: u32) -> Vec<u8> {
+    frame(HEADERS, END_HEADERS, id, &literals(&head("POST", "/never")))
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn a_body_sent_byte_by_byte_takes_no_more_memory_than_others() {
+    let mut stream = super::super::state::Stream::new(0, false);
+    (0..100_000).for_each(|_| stream.push(b"b"));
+    assert_eq!(stream.unread(), 100_000);
+    assert!(stream.pieces.len() < 10);
+}

@@ -297,23 +297,20 @@ async fn what_is_unknown_or_no_longer_used_is_ignored() {
 }
 
 #[tokio::test(flavor = "local", start_paused = true)]
-async fn a_stream_may_not_depend_on_itself() {
+async fn what_is_said_of_priority_changes_nothing() {
     let block = literals(&head("GET", "/"));
     let with = |on: u32| [&on.to_be_bytes()[..], &[15], &block].concat();
     let flags = WITH_PRIORITY | END_HEADERS | END_STREAM;
     let mut client = Client::open().await;
-    client.send_frame(HEADERS, flags, 1, &with(1)).await;
-    assert_eq!(client.fate(1).await, Fate::Reset(PROTOCOL_ERROR));
-    // As one that others depend on: it doesn't depend on itself.
-    client
-        .send_frame(HEADERS, flags, 3, &with(0x8000_0001))
-        .await;
-    assert_eq!(client.fate(3).await, Fate::Answered(200));
-    client.send_frame(PRIORITY, 0, 5, &[0, 0, 0, 5, 15]).await;
-    assert!(
-        client.is_alive().await,
-        "PRIORITY is a matter of its stream"
-    );
+    // On itself, on another, on none that ever was.
+    for (id, on) in [(1, 1), (3, 0x8000_0001), (5, 99)] {
+        client.send_frame(HEADERS, flags, id, &with(on)).await;
+        assert_eq!(client.fate(id).await, Fate::Answered(200), "{id}");
+    }
+    client.send_frame(PRIORITY, 0, 7, &[0, 0, 0, 7, 15]).await;
+    client.send_frame(PRIORITY, 0, 9, &[0; 4]).await;
+    client.get(7, "/").await;
+    assert_eq!(client.fate(7).await, Fate::Answered(200));
 }
 
 #[tokio::test(flavor = "local", start_paused = true)]

@@ -372,3 +372,21 @@ async fn an_answer_may_have_a_long_head_of_many_fields() {
         );
     }
 }
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn a_handler_or_a_body_that_panics_resets_its_stream() {
+    let mut client = Client::open_to(|request: http::Request<Received>| async move {
+        match request.uri().path() {
+            "/handler" => panic!("as it was told"),
+            "/body" => stream_of(futures_util::stream::poll_fn(|_| panic!("as it was told"))),
+            _ => site(request).await,
+        }
+    })
+    .await;
+    for (id, path) in [(1, "/handler"), (3, "/body")] {
+        client.get(id, path).await;
+        client.expect_rst(id, INTERNAL_ERROR).await;
+    }
+    client.get(5, "/").await;
+    assert_eq!(client.fate(5).await, Fate::Answered(200));
+}

@@ -1,6 +1,10 @@
-//! What a connection and its streams share: what waits to be sent, and the streams. One thread's, so
-//! it needs no lock; nobody is called while it is borrowed. What is received is in `receive`, what is
-//! answered in `send`.
+//! What a connection and its streams share: the streams, and one buffer of what waits to be sent.
+//! `receive` adds what comes from the client, `send` what goes to it. One thread's, so it needs no
+//! lock; no handler and no body is called or dropped while it is borrowed.
+
+mod receive;
+mod send;
+mod stream;
 
 use std::{
     cell::RefCell,
@@ -9,25 +13,26 @@ use std::{
     task::{Context, Waker},
 };
 
+pub use self::{
+    send::{LARGEST_WINDOW, Room},
+    stream::{Fault, Inbound, Outbound, Piece, Stream, Tunneled, remember},
+};
 use super::{
-    asked::{HEAD_LIST, STREAMS},
-    frame::{Head, Reason, kind, setting},
+    bounds::{CONNECTION_WINDOW, CUT_STREAMS, HEAD_LIST, STREAM_WINDOW, STREAMS, WAITING},
+    frame::{Broken, ErrorCode, Header, broken, kind, setting},
     hpack::Encoder,
-    inlet::{Broken, broken},
     patience::Patience,
-    receive::{CONNECTION_WINDOW, STREAM_WINDOW},
-    stream::{Inbound, Outbound, Stream, remember},
 };
 
-/// The window of a client or ours, where nobody has said otherwise (RFC 9113 6.9.2).
-pub const FIRST_WINDOW: i64 = 65_535;
-/// So much waits to be sent, in bytes; then streams wait.
-pub const MOST_WAITING: usize = 64 * 1024;
-/// So many streams are remembered that we ended: more than may be on their way.
-const MOST_CUT: usize = 1024;
+/// What either side may send where nobody has said otherwise, in bytes (RFC 9113 6.9.2).
+const FIRST_WINDOW: u32 = 65_535;
+/// All streams, as a GOAWAY names them that refuses none yet (RFC 9113 6.8).
+pub const ALL_STREAMS: u32 = 0x7fff_ffff;
 
+/// One's own handle of it.
 pub type Shared = Rc<RefCell<State>>;
 
+/// What all of a connection share.
 pub struct State {
     /// What waits to be sent, and how much of it was.
     pub out: Vec<u8>,
@@ -38,17 +43,19 @@ pub struct State {
     pub patience: Patience,
     pub streams: BTreeMap<u32, Stream>,
     /// Whether one has ended since that was last looked at.
-    pub ended: bool,
+    pub stream_ended: bool,
     /// How many streams count against the client's bound.
     pub open: u32,
     /// How much we may send on all streams, and at first on each.
-    pub window: i64,
-    pub first_window: i64,
+    pub send_window: i64,
+    pub first_send_window: i64,
     /// How much the client may still send, and how much of what it sent was taken since it was told.
-    pub room: i64,
-    pub owed: u32,
+    pub recv_window: i64,
+    pub unannounced: u32,
     /// Streams that we ended and the client may go on with, the last of them.
     cut: VecDeque<u32>,
+    /// The last stream that our last GOAWAY named.
+    last_named: u32,
     /// Streams that wait until more can be sent, who has waited longest first, and behind them those
     /// that have had a turn meanwhile.
     pub waiting: Vec<u32>,
@@ -63,19 +70,20 @@ pub struct State {
 impl State {
     pub fn new() -> Self {
         Self {
-            out: Vec::new(),
+            out: greeting(),
             sent: 0,
             usual: 0,
             encoder: Encoder::new(),
             patience: Patience::new(),
             streams: BTreeMap::new(),
-            ended: false,
+            stream_ended: false,
             open: 0,
-            window: FIRST_WINDOW,
-            first_window: FIRST_WINDOW,
-            room: i64::from(CONNECTION_WINDOW),
-            owed: 0,
+            send_window: FIRST_WINDOW.into(),
+            first_send_window: FIRST_WINDOW.into(),
+            recv_window: i64::from(CONNECTION_WINDOW),
+            unannounced: 0,
             cut: VecDeque::new(),
+            last_named: ALL_STREAMS,
             waiting: Vec::new(),
             last_in_line: Vec::new(),
             crowded: false,
@@ -85,12 +93,12 @@ impl State {
     }
 
     /// The connection's task has its turn: what is said in it needs not wake it.
-    pub fn begins(&mut self) {
+    pub fn turn_begins(&mut self) {
         self.woken = true;
     }
 
     /// Its turn has ended: what is said from now on wakes it.
-    pub fn ends(&mut self, cx: &Context<'_>) {
+    pub fn turn_ends(&mut self, cx: &Context<'_>) {
         remember(&mut self.task, cx);
         self.woken = false;
     }
@@ -106,7 +114,7 @@ impl State {
 
     /// Whether so much waits that nothing more should be read.
     pub fn is_full(&self) -> bool {
-        self.out.len() - self.sent >= 2 * MOST_WAITING
+        self.out.len() >= 2 * WAITING
     }
 
     /// Makes room for as much as is usual.
@@ -118,14 +126,14 @@ impl State {
 
     /// Writes a frame.
     pub fn put(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
-        let head = Head {
+        let head = Header {
             length: payload.len(),
             kind,
             flags,
             stream,
         };
         self.reserve();
-        head.put(&mut self.out);
+        self.out.extend_from_slice(&head.bytes());
         self.out.extend_from_slice(payload);
         self.wake();
     }
@@ -134,7 +142,7 @@ impl State {
     pub fn was_sent(&mut self) {
         // An idle connection holds no memory for it.
         (self.usual, self.sent, self.out) = (self.sent, 0, Vec::new());
-        self.go_on();
+        self.wake_waiting();
     }
 
     /// A frame that did nothing for the client.
@@ -145,18 +153,23 @@ impl State {
         if self.patience.spend() {
             Ok(())
         } else {
-            broken(Reason::Calm, "too many frames of no use")
+            broken(ErrorCode::EnhanceYourCalm, "too many frames of no use")
         }
     }
 
     /// Ends a stream at once, and tells the client why.
-    pub fn reset(&mut self, id: u32, reason: Reason) {
+    pub fn reset(&mut self, id: u32, reason: ErrorCode) {
         self.put(kind::RST_STREAM, 0, id, &(reason as u32).to_be_bytes());
-        if self.cut.len() == MOST_CUT {
+        if self.cut.len() == CUT_STREAMS {
             self.cut.pop_front();
         }
         self.cut.push_back(id);
         self.forget(id);
+    }
+
+    /// Whether we ended a stream, not long ago.
+    pub fn was_cut(&self, id: u32) -> bool {
+        self.cut.contains(&id)
     }
 
     /// The client goes on with a stream that is no more. It may not know yet that we ended it
@@ -164,8 +177,8 @@ impl State {
     ///
     /// # Errors
     /// If it ended it itself.
-    pub fn on_closed(&mut self, id: u32, reason: Reason) -> Result<(), Broken> {
-        if self.cut.contains(&id) {
+    pub fn on_closed(&mut self, id: u32, reason: ErrorCode) -> Result<(), Broken> {
+        if self.was_cut(id) {
             self.spend()
         } else {
             broken(reason, "a frame on a stream that has ended or never was")
@@ -177,7 +190,7 @@ impl State {
         let Some(mut stream) = self.streams.remove(&id) else {
             return;
         };
-        self.ended = true;
+        self.stream_ended = true;
         if !stream.is_closed() {
             self.open -= 1;
         }
@@ -196,7 +209,7 @@ impl State {
     }
 
     /// Begins a stream.
-    pub fn begin(&mut self, id: u32, stream: Stream) {
+    pub fn open_stream(&mut self, id: u32, stream: Stream) {
         self.open += 1;
         self.streams.insert(id, stream);
     }
@@ -212,21 +225,23 @@ impl State {
         }
         match stream.inbound {
             Inbound::Ended => self.forget(id),
-            Inbound::Open => self.reset(id, Reason::None),
+            Inbound::Open => self.reset(id, ErrorCode::NoError),
         }
     }
 
     /// Writes a GOAWAY (RFC 9113 6.8).
-    pub fn go_away(&mut self, last: u32, reason: Reason) {
+    pub fn go_away(&mut self, last: u32, reason: ErrorCode) {
         let mut payload = [0; 8];
-        payload[..4].copy_from_slice(&last.to_be_bytes());
+        // It never names a later one than before (RFC 9113 6.8).
+        self.last_named = self.last_named.min(last);
+        payload[..4].copy_from_slice(&self.last_named.to_be_bytes());
         payload[4..].copy_from_slice(&(reason as u32).to_be_bytes());
         self.put(kind::GOAWAY, 0, 0, &payload);
     }
 }
 
 /// What we ask of a client, and how much it may send.
-pub fn greeting() -> Vec<u8> {
+fn greeting() -> Vec<u8> {
     let settings: [(u16, u32); 4] = [
         (setting::MAX_CONCURRENT_STREAMS, STREAMS),
         (setting::INITIAL_WINDOW_SIZE, STREAM_WINDOW),
@@ -234,19 +249,18 @@ pub fn greeting() -> Vec<u8> {
         (setting::ENABLE_CONNECT_PROTOCOL, 1),
     ];
     let mut out = Vec::new();
-    let head = |length, kind| Head {
+    let head = |length, kind| Header {
         length,
         kind,
         flags: 0,
         stream: 0,
     };
-    head(settings.len() * 6, kind::SETTINGS).put(&mut out);
+    out.extend_from_slice(&head(settings.len() * 6, kind::SETTINGS).bytes());
     for (name, value) in settings {
         out.extend_from_slice(&name.to_be_bytes());
         out.extend_from_slice(&value.to_be_bytes());
     }
-    head(4, kind::WINDOW_UPDATE).put(&mut out);
-    let more = i64::from(CONNECTION_WINDOW) - FIRST_WINDOW;
-    out.extend_from_slice(&u32::try_from(more).unwrap_or(0).to_be_bytes());
+    out.extend_from_slice(&head(4, kind::WINDOW_UPDATE).bytes());
+    out.extend_from_slice(&(CONNECTION_WINDOW - FIRST_WINDOW).to_be_bytes());
     out
 }

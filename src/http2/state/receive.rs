@@ -5,42 +5,42 @@ use std::{
     task::{Context, Poll},
 };
 
-use super::{
-    frame::{Head, Reason, flag, kind},
-    inlet::{Broken, broken},
-    state::State,
-    stream::{Fault, Inbound, Outbound, Piece, Tunneled, remember},
+use super::{Fault, Inbound, Outbound, Piece, State, Tunneled, remember};
+use crate::http2::{
+    bounds::{CONNECTION_WINDOW, STREAM_WINDOW},
+    frame::{Broken, ErrorCode, Header, broken, flag, kind},
 };
-
-/// How much a client may send on a stream, and on all, before somebody takes it, in bytes: large
-/// enough that a far upload isn't held back, small enough that 100 idle uploads on one connection
-/// stay within the connection's window.
-pub const STREAM_WINDOW: u32 = 1024 * 1024;
-pub const CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
 
 impl State {
     /// The client is about to send DATA, `left` bytes of it a body's.
     ///
     /// # Errors
     /// [`Broken`]; what concerns its stream alone ends that.
-    pub fn expect(&mut self, head: Head, left: usize) -> Result<(), Broken> {
+    pub fn expect(&mut self, head: Header, left: usize) -> Result<(), Broken> {
         let length = i64::try_from(head.length).unwrap_or(i64::MAX);
-        self.room -= length;
-        if self.room < 0 {
-            return broken(Reason::FlowControl, "more than the connection has room for");
+        self.recv_window -= length;
+        if self.recv_window < 0 {
+            return broken(
+                ErrorCode::FlowControl,
+                "more than the connection has room for",
+            );
         }
         let Some(stream) = self.streams.get_mut(&head.stream) else {
-            return self.on_closed(head.stream, Reason::StreamClosed);
+            // What was on its way when we ended it came at a price of its own.
+            if self.was_cut(head.stream) && head.length >= 1024 {
+                return Ok(());
+            }
+            return self.on_closed(head.stream, ErrorCode::StreamClosed);
         };
-        stream.room -= length;
+        stream.recv_window -= length;
         let mut announced = stream.announced.map(|all| all.checked_sub(left as u64));
         if head.has(flag::END_STREAM) {
             announced = announced.map(|rest| rest.filter(|rest| *rest == 0));
         }
         let fault = match announced {
-            _ if stream.inbound == Inbound::Ended => Some(Reason::StreamClosed),
-            _ if stream.room < 0 => Some(Reason::FlowControl),
-            Some(None) => Some(Reason::Protocol),
+            _ if stream.inbound == Inbound::Ended => Some(ErrorCode::StreamClosed),
+            _ if stream.recv_window < 0 => Some(ErrorCode::FlowControl),
+            Some(None) => Some(ErrorCode::Protocol),
             Some(Some(rest)) => {
                 stream.announced = Some(rest);
                 None
@@ -54,7 +54,7 @@ impl State {
     }
 
     /// Bytes of a body came. What nobody wants gives its room back at once.
-    pub fn hear(&mut self, id: u32, data: &[u8]) {
+    pub fn receive(&mut self, id: u32, data: &[u8]) {
         match self.streams.get_mut(&id) {
             _ if data.is_empty() => {}
             Some(stream) if stream.wanted => {
@@ -78,22 +78,22 @@ impl State {
             return;
         };
         if stream.inbound == Inbound::Open {
-            stream.owed += u32::try_from(bytes).unwrap_or(0);
-            if stream.owed >= STREAM_WINDOW / 4 {
-                let owed = std::mem::take(&mut stream.owed);
-                stream.room += i64::from(owed);
-                self.put(kind::WINDOW_UPDATE, 0, id, &owed.to_be_bytes());
+            stream.unannounced += u32::try_from(bytes).unwrap_or(0);
+            if stream.unannounced >= STREAM_WINDOW / 4 {
+                let unannounced = std::mem::take(&mut stream.unannounced);
+                stream.recv_window += i64::from(unannounced);
+                self.put(kind::WINDOW_UPDATE, 0, id, &unannounced.to_be_bytes());
             }
         }
     }
 
     /// Tells the client that `bytes` of all that it sent were taken, once that is worth a frame.
     pub fn taken(&mut self, bytes: usize) {
-        self.owed += u32::try_from(bytes).unwrap_or(0);
-        if self.owed >= CONNECTION_WINDOW / 4 {
-            let owed = std::mem::take(&mut self.owed);
-            self.room += i64::from(owed);
-            self.put(kind::WINDOW_UPDATE, 0, 0, &owed.to_be_bytes());
+        self.unannounced += u32::try_from(bytes).unwrap_or(0);
+        if self.unannounced >= CONNECTION_WINDOW / 4 {
+            let unannounced = std::mem::take(&mut self.unannounced);
+            self.recv_window += i64::from(unannounced);
+            self.put(kind::WINDOW_UPDATE, 0, 0, &unannounced.to_be_bytes());
         }
     }
 
@@ -129,13 +129,13 @@ impl State {
         // Nor will anybody take it up.
         stream.tunnel = Tunneled::No;
         let unread = stream.unread();
-        stream.pieces = VecDeque::new();
+        (stream.pieces, stream.trailers) = (VecDeque::new(), None);
         self.taken(unread);
         self.settle(id);
     }
 
     /// The client has sent all it will on a stream.
-    pub fn heard_all(&mut self, id: u32) {
+    pub fn receive_end(&mut self, id: u32) {
         let Some(stream) = self.streams.get_mut(&id) else {
             return;
         };

@@ -1,10 +1,11 @@
 //! What a client says of its connection and its streams (RFC 9113 6.3 to 6.9).
 
 use super::{
-    frame::{Head, LARGEST, Reason, flag, kind, number, setting},
-    inlet::{Broken, Inlet, broken},
-    send::LARGEST_WINDOW,
-    state::State,
+    super::{
+        frame::{Broken, ErrorCode, Header, LARGEST, broken, flag, kind, number, setting},
+        state::{LARGEST_WINDOW, State},
+    },
+    GOODBYE, Inlet,
 };
 
 impl Inlet {
@@ -12,28 +13,28 @@ impl Inlet {
     ///
     /// # Errors
     /// [`Broken`].
-    pub(super) fn told(
+    pub(super) fn control(
         &mut self,
-        head: Head,
+        head: Header,
         payload: &[u8],
         state: &mut State,
     ) -> Result<(), Broken> {
-        let Head { kind, stream, .. } = head;
-        let of_a_stream = match kind {
-            kind::PRIORITY | kind::RST_STREAM => Some(true),
-            kind::SETTINGS | kind::PING | kind::GOAWAY => Some(false),
-            _ => None,
+        let stream = head.stream;
+        let misplaced = match head.kind {
+            kind::PRIORITY | kind::RST_STREAM => stream == 0,
+            kind::SETTINGS | kind::PING | kind::GOAWAY => stream != 0,
+            _ => false,
         };
-        if of_a_stream.is_some_and(|of_a_stream| of_a_stream != (stream != 0)) {
-            return broken(Reason::Protocol, "a frame on the wrong stream");
+        if misplaced {
+            return broken(ErrorCode::Protocol, "a frame on the wrong stream");
         }
         // None of them is of use by itself.
         state.spend()?;
-        match (kind, payload) {
+        match (head.kind, payload) {
             (kind::SETTINGS, _) => settings(head, payload, state),
             (kind::PING, [_, _, _, _, _, _, _, _]) => {
                 if head.has(flag::ACK) {
-                    self.pong = true;
+                    self.pong |= payload == GOODBYE;
                 } else {
                     state.put(kind::PING, flag::ACK, 0, payload);
                 }
@@ -48,32 +49,30 @@ impl Inlet {
                 self.not_idle(stream)?;
                 widen(stream, number([a, b, c, d]), state)
             }
-            (kind::PRIORITY, &[a, b, c, d, _]) => {
-                if number([a, b, c, d]) == stream {
-                    state.reset(stream, Reason::Protocol);
+            // Of priority nothing is heeded (RFC 9113 5.3.2).
+            (kind::PRIORITY, _) if payload.len() != 5 => {
+                // None other may be reset.
+                if state.streams.contains_key(&stream) {
+                    state.reset(stream, ErrorCode::FrameSize);
                 }
                 Ok(())
             }
-            (kind::PRIORITY, _) => {
-                state.reset(stream, Reason::FrameSize);
-                Ok(())
-            }
             (kind::PING | kind::RST_STREAM | kind::WINDOW_UPDATE, _) => {
-                broken(Reason::FrameSize, "a frame of a wrong size")
+                broken(ErrorCode::FrameSize, "a frame of a wrong size")
             }
             (kind::GOAWAY, _) if payload.len() < 8 => {
-                broken(Reason::FrameSize, "a frame of a wrong size")
+                broken(ErrorCode::FrameSize, "a frame of a wrong size")
             }
-            (kind::PUSH_PROMISE, _) => broken(Reason::Protocol, "a client promised something"),
-            // It takes no more from us than it asked for; what we don't know is nothing.
+            (kind::PUSH_PROMISE, _) => broken(ErrorCode::Protocol, "a client promised something"),
+            // A client that leaves is still answered; unknown kinds are ignored (RFC 9113 4.1).
             _ => Ok(()),
         }
     }
 
-    /// A stream that never began has nothing to be told.
+    /// Nothing can be said of a stream that never began.
     fn not_idle(&self, stream: u32) -> Result<(), Broken> {
         if stream > self.last || (stream != 0 && stream.is_multiple_of(2)) {
-            return broken(Reason::Protocol, "a frame on a stream that never began");
+            return broken(ErrorCode::Protocol, "a frame on a stream that never began");
         }
         Ok(())
     }
@@ -81,41 +80,46 @@ impl Inlet {
 
 fn widen(stream: u32, by: u32, state: &mut State) -> Result<(), Broken> {
     if by == 0 && stream == 0 {
-        return broken(Reason::Protocol, "a window widened by nothing");
+        return broken(ErrorCode::Protocol, "a window widened by nothing");
     }
     if by == 0 {
-        state.reset(stream, Reason::Protocol);
+        state.reset(stream, ErrorCode::Protocol);
         return Ok(());
     }
     state.widen(stream, by)
 }
 
-fn settings(head: Head, payload: &[u8], state: &mut State) -> Result<(), Broken> {
+fn settings(head: Header, payload: &[u8], state: &mut State) -> Result<(), Broken> {
     let (settings, rest) = payload.as_chunks::<6>();
     let acknowledges = head.has(flag::ACK);
     if !rest.is_empty() || (acknowledges && !payload.is_empty()) {
-        return broken(Reason::FrameSize, "a frame of a wrong size");
+        return broken(ErrorCode::FrameSize, "a frame of a wrong size");
     }
     if acknowledges {
         return Ok(());
     }
+    let mut window = None;
     for &[n0, n1, v0, v1, v2, v3] in settings {
         let value = u32::from_be_bytes([v0, v1, v2, v3]);
         match u16::from_be_bytes([n0, n1]) {
             setting::HEADER_TABLE_SIZE => state.encoder.resize(value),
             setting::ENABLE_PUSH if value > 1 => {
-                return broken(Reason::Protocol, "a setting that is none");
+                return broken(ErrorCode::Protocol, "a setting that is none");
             }
             setting::INITIAL_WINDOW_SIZE if i64::from(value) > LARGEST_WINDOW => {
-                return broken(Reason::FlowControl, "a window larger than any");
+                return broken(ErrorCode::FlowControl, "a window larger than any");
             }
-            setting::INITIAL_WINDOW_SIZE => state.set_first_window(value)?,
+            setting::INITIAL_WINDOW_SIZE => window = Some(value),
             // We make none larger than the least that this may allow.
             setting::MAX_FRAME_SIZE if !(LARGEST..1 << 24).contains(&(value as usize)) => {
-                return broken(Reason::Protocol, "a frame size that is none");
+                return broken(ErrorCode::Protocol, "a frame size that is none");
             }
             _ => {}
         }
+    }
+    // Once, however often it is said: it concerns all streams.
+    if let Some(window) = window {
+        state.set_first_send_window(window)?;
     }
     state.put(kind::SETTINGS, flag::ACK, 0, b"");
     Ok(())

@@ -4,12 +4,11 @@ use std::task::Context;
 
 use http::{HeaderMap, StatusCode};
 
-use super::{
-    frame::{Head, LARGEST, Reason, flag, kind},
+use super::{Inbound, Outbound, State, Tunneled, remember};
+use crate::http2::{
+    bounds::WAITING,
+    frame::{Broken, ErrorCode, Header, LARGEST, broken, flag, kind},
     hpack::Encoder,
-    inlet::{Broken, broken},
-    state::{MOST_WAITING, State},
-    stream::{Inbound, Outbound, Tunneled, remember},
 };
 
 /// The largest window there is (RFC 9113 6.9.1).
@@ -34,10 +33,22 @@ impl State {
             .is_some()
     }
 
+    /// Whether anything may still be sent on a stream.
+    pub fn may_send(&self, id: u32) -> bool {
+        let stream = self.streams.get(&id);
+        stream.is_some_and(|stream| stream.outbound != Outbound::Ended)
+    }
+
+    /// Whether a stream is a tunnel's by now.
+    pub fn is_tunnel(&self, id: u32) -> bool {
+        let stream = self.streams.get(&id);
+        stream.is_some_and(|stream| stream.tunnel == Tunneled::Up)
+    }
+
     /// Whether an answer of this status makes a stream a tunnel.
     pub fn opens_tunnel(&self, id: u32, status: StatusCode) -> bool {
         let stream = self.streams.get(&id);
-        stream.is_some_and(|stream| stream.tunnel == Tunneled::Asked) && status.is_success()
+        stream.is_some_and(|stream| stream.tunnel == Tunneled::Wanted) && status.is_success()
     }
 
     /// Whether streams wait for what all share, or did until a moment ago.
@@ -46,8 +57,9 @@ impl State {
     }
 
     /// Whether the head of an answer may be written; whoever asks is woken when it may.
-    pub fn has_room(&mut self, id: u32, cx: &Context<'_>) -> Room {
-        let room = MOST_WAITING.saturating_sub(self.out.len() - self.sent);
+    pub fn room_for_head(&mut self, id: u32, cx: &Context<'_>) -> Room {
+        // What was sent of it counts until all is: only then does it take no more memory.
+        let room = WAITING.saturating_sub(self.out.len());
         let Some(stream) = self.streams.get_mut(&id) else {
             return Room::Gone;
         };
@@ -60,22 +72,22 @@ impl State {
     }
 
     /// How much of a body may be written; whoever asks is woken when there is room.
-    pub fn room(&mut self, id: u32, cx: &Context<'_>) -> Room {
-        let left = match self.has_room(id, cx) {
+    pub fn room_for_body(&mut self, id: u32, cx: &Context<'_>) -> Room {
+        let left = match self.room_for_head(id, cx) {
             Room::Some(left) => left,
             none => return none,
         };
         let Some(stream) = self.streams.get(&id) else {
             return Room::Gone;
         };
-        if stream.window <= 0 {
+        if stream.send_window <= 0 {
             return Room::Wait;
         }
-        if self.window <= 0 {
+        if self.send_window <= 0 {
             self.wait(id);
             return Room::Wait;
         }
-        let window = usize::try_from(stream.window.min(self.window)).unwrap_or(0);
+        let window = usize::try_from(stream.send_window.min(self.send_window)).unwrap_or(0);
         // Where others wait, each has a frame in its turn: a whole one, even if that is more than there
         // is room for, or some would come off badly.
         let turn = if self.others_wait() { LARGEST } else { left };
@@ -101,7 +113,7 @@ impl State {
     }
 
     /// Lets all streams look again that waited for what they share.
-    pub fn go_on(&mut self) {
+    pub fn wake_waiting(&mut self) {
         let mut waiting = std::mem::take(&mut self.waiting);
         waiting.append(&mut self.last_in_line);
         self.crowded = waiting.len() > 1;
@@ -118,7 +130,7 @@ impl State {
         let Some(stream) = self.streams.get_mut(&id) else {
             return;
         };
-        if stream.tunnel == Tunneled::Asked {
+        if stream.tunnel == Tunneled::Wanted {
             stream.tunnel = if status.is_success() && !end {
                 Tunneled::Up
             } else {
@@ -127,26 +139,31 @@ impl State {
             stream.wake_reader();
         }
         self.block(id, end, |encoder, out| encoder.answer(status, headers, out));
-        self.patience.earn();
-        self.said(id, end);
+        self.has_sent(id, end);
     }
 
     /// Writes the trailers of an answer, and so ends it.
     pub fn trailers(&mut self, id: u32, trailers: &HeaderMap) {
         if self.streams.contains_key(&id) {
             self.block(id, true, |encoder, out| encoder.trailers(trailers, out));
-            self.said(id, true);
+            self.has_sent(id, true);
         }
     }
 
-    /// Writes bytes of a body, no more than there is [`State::room`] for.
+    /// Writes bytes of a body, no more than there is [`State::room_for_body`] for.
     pub fn data(&mut self, id: u32, bytes: &[u8], end: bool) {
         let Some(stream) = self.streams.get_mut(&id) else {
             return;
         };
+        // Nothing may follow its end.
+        if stream.outbound == Outbound::Ended {
+            return;
+        }
+        // Some clients make room for every 4 KiB, on the stream and on the connection.
+        self.patience.earn(2 + bytes.len() / 2048);
         let length = i64::try_from(bytes.len()).unwrap_or(i64::MAX);
-        stream.window -= length;
-        self.window -= length;
+        stream.send_window -= length;
+        self.send_window -= length;
         let mut left = bytes;
         loop {
             let (now, later) = left.split_at(left.len().min(LARGEST));
@@ -154,25 +171,24 @@ impl State {
             let last = left.is_empty();
             let flags = if end && last { flag::END_STREAM } else { 0 };
             self.put(kind::DATA, flags, id, now);
-            self.patience.earn();
             if last {
                 break;
             }
         }
-        self.said(id, end);
+        self.has_sent(id, end);
     }
 
     /// Writes a block of fields (RFC 9113 4.3).
     fn block(&mut self, id: u32, end: bool, encode: impl FnOnce(&mut Encoder, &mut Vec<u8>)) {
         self.reserve();
         let at = self.out.len();
-        let mut head = Head {
+        let mut head = Header {
             length: 0,
             kind: kind::HEADERS,
             flags: flag::END_HEADERS | if end { flag::END_STREAM } else { 0 },
             stream: id,
         };
-        head.put(&mut self.out);
+        self.out.extend_from_slice(&head.bytes());
         let begin = self.out.len();
         encode(&mut self.encoder, &mut self.out);
         head.length = self.out.len() - begin;
@@ -181,14 +197,13 @@ impl State {
             self.out.truncate(at);
             self.blocks(head, &block);
         } else {
-            let [_, l0, l1, l2] = u32::try_from(head.length).unwrap_or(0).to_be_bytes();
-            self.out[at..at + 3].copy_from_slice(&[l0, l1, l2]);
+            self.out[at..begin].copy_from_slice(&head.bytes());
         }
         self.wake();
     }
 
     /// The same, of a block too large for one frame.
-    fn blocks(&mut self, first: Head, block: &[u8]) {
+    fn blocks(&mut self, first: Header, block: &[u8]) {
         let pieces = block.chunks(LARGEST);
         let last = pieces.len() - 1;
         for (number, piece) in pieces.enumerate() {
@@ -202,7 +217,7 @@ impl State {
     }
 
     /// The answer has come so far.
-    fn said(&mut self, id: u32, end: bool) {
+    fn has_sent(&mut self, id: u32, end: bool) {
         let Some(stream) = self.streams.get_mut(&id) else {
             return;
         };
@@ -222,15 +237,15 @@ impl State {
     pub fn widen(&mut self, id: u32, by: u32) -> Result<(), Broken> {
         let by = i64::from(by);
         if id == 0 {
-            self.window += by;
-            if self.window > LARGEST_WINDOW {
-                return broken(Reason::FlowControl, "a window larger than any");
+            self.send_window += by;
+            if self.send_window > LARGEST_WINDOW {
+                return broken(ErrorCode::FlowControl, "a window larger than any");
             }
-            self.go_on();
+            self.wake_waiting();
         } else if let Some(stream) = self.streams.get_mut(&id) {
-            stream.window += by;
-            if stream.window > LARGEST_WINDOW {
-                self.reset(id, Reason::FlowControl);
+            stream.send_window += by;
+            if stream.send_window > LARGEST_WINDOW {
+                self.reset(id, ErrorCode::FlowControl);
             } else {
                 stream.wake_writer();
             }
@@ -242,13 +257,13 @@ impl State {
     ///
     /// # Errors
     /// If that makes one larger than it may be.
-    pub fn set_first_window(&mut self, size: u32) -> Result<(), Broken> {
-        let change = i64::from(size) - self.first_window;
-        self.first_window = i64::from(size);
+    pub fn set_first_send_window(&mut self, size: u32) -> Result<(), Broken> {
+        let change = i64::from(size) - self.first_send_window;
+        self.first_send_window = i64::from(size);
         for stream in self.streams.values_mut() {
-            stream.window += change;
-            if stream.window > LARGEST_WINDOW {
-                return broken(Reason::FlowControl, "a window larger than any");
+            stream.send_window += change;
+            if stream.send_window > LARGEST_WINDOW {
+                return broken(ErrorCode::FlowControl, "a window larger than any");
             }
             stream.wake_writer();
         }

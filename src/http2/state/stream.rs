@@ -8,7 +8,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 
-use super::{frame::LARGEST, receive::STREAM_WINDOW};
+use crate::http2::{bounds::STREAM_WINDOW, frame::LARGEST};
 
 /// What is known of a stream.
 pub struct Stream {
@@ -19,14 +19,14 @@ pub struct Stream {
     /// How much of the body the client announced is still to come.
     pub announced: Option<u64>,
     /// How much the client may still send, and how much of it was taken since it was told.
-    pub room: i64,
-    pub owed: u32,
+    pub recv_window: i64,
+    pub unannounced: u32,
     /// Whether somebody will take what it sends.
     pub wanted: bool,
     pub reader: Option<Waker>,
     pub outbound: Outbound,
     /// How much we may send.
-    pub window: i64,
+    pub send_window: i64,
     pub writer: Option<Waker>,
     /// Whether it is among those that wait for what all share.
     pub waits: bool,
@@ -58,7 +58,7 @@ pub enum Outbound {
 pub enum Tunneled {
     No,
     /// The client asked for that.
-    Asked,
+    Wanted,
     /// It was agreed to.
     Up,
 }
@@ -81,19 +81,19 @@ pub enum Fault {
 }
 
 impl Stream {
-    /// One that we may send `window` bytes on; `ended`: nothing follows its head.
-    pub fn new(window: i64, ended: bool) -> Self {
+    /// One that we may send `send_window` bytes on; `ended`: nothing follows its head.
+    pub fn new(send_window: i64, ended: bool) -> Self {
         Self {
             pieces: VecDeque::new(),
             trailers: None,
             inbound: if ended { Inbound::Ended } else { Inbound::Open },
             announced: None,
-            room: i64::from(STREAM_WINDOW),
-            owed: 0,
+            recv_window: i64::from(STREAM_WINDOW),
+            unannounced: 0,
             wanted: false,
             reader: None,
             outbound: Outbound::Head,
-            window,
+            send_window,
             writer: None,
             waits: false,
             tunnel: Tunneled::No,

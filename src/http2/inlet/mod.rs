@@ -1,46 +1,41 @@
-//! What a client sends, frame by frame (RFC 9113 4 to 6): cuts it, judges it by its heads, and lets
-//! bodies pass as they come. All other frames are taken in whole, by `told` and `asked`.
+//! What a client sends, frame by frame (RFC 9113 4 to 6): cuts it, judges frames by their headers, and
+//! lets bodies pass as they come. All other frames are taken in whole, by `request` and `control`.
+
+mod control;
+mod request;
 
 use std::borrow::Cow;
 
 use tokio::time::Instant;
 
+use self::request::Block;
+pub use self::request::NewRequest;
 use super::{
-    asked::{Asked, Block},
-    frame::{HEAD, Head, LARGEST, PREFACE, Reason, flag, kind},
+    frame::{Broken, ErrorCode, HEADER_LENGTH, Header, LARGEST, PREFACE, broken, flag, kind},
     hpack::Decoder,
     state::{Shared, State},
 };
 
-/// Why a connection ends; the client is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Broken {
-    pub reason: Reason,
-    pub because: &'static str,
-}
-
-/// Ends a connection.
-pub fn broken<T>(reason: Reason, because: &'static str) -> Result<T, Broken> {
-    Err(Broken { reason, because })
-}
+/// What is said in a PING behind a GOAWAY.
+pub const GOODBYE: &[u8; 8] = b"goodbye.";
 
 /// What was read of a connection, and what comes next.
 pub struct Inlet {
     next: Next,
     /// The beginning of what is taken in whole.
     partial: Vec<u8>,
-    pub(super) decoder: Decoder,
+    decoder: Decoder,
     /// The head that has not ended yet.
-    pub(super) block: Option<Block>,
+    block: Option<Block>,
     /// Since when a frame or a head has not ended.
     pub pending: Option<Instant>,
     /// The last stream that the client began.
     pub last: u32,
     /// Whether streams that it begins are refused.
     pub closes: bool,
-    /// Whether it has asked for something since that was last looked at.
-    pub asked: bool,
-    /// Whether it has answered a PING.
+    /// Whether it has requested something since that was last looked at.
+    pub requested: bool,
+    /// Whether it has answered our goodbye.
     pub pong: bool,
 }
 
@@ -48,10 +43,10 @@ enum Next {
     Preface,
     /// The first frame, which must be SETTINGS (RFC 9113 3.4).
     Greeting,
-    Head,
-    Payload(Head),
+    Header,
+    Payload(Header),
     /// How much of DATA is padding comes first.
-    Padding(Head),
+    Padding(Header),
     Data(Data),
 }
 
@@ -75,7 +70,7 @@ impl Inlet {
             pending: None,
             last: 0,
             closes: false,
-            asked: false,
+            requested: false,
             pong: false,
         }
     }
@@ -88,7 +83,7 @@ impl Inlet {
         &mut self,
         mut bytes: &[u8],
         shared: &Shared,
-        mut begin: impl FnMut(Asked),
+        mut begin: impl FnMut(NewRequest),
     ) -> Result<(), Broken> {
         loop {
             self.next = match self.next {
@@ -97,18 +92,20 @@ impl Inlet {
                         return Ok(());
                     };
                     if *preface != PREFACE[..] {
-                        return broken(Reason::Protocol, "no HTTP/2 preface");
+                        return broken(ErrorCode::Protocol, "no HTTP/2 preface");
                     }
                     Next::Greeting
                 }
-                Next::Greeting | Next::Head => {
-                    let Some(head) = self.whole(&mut bytes, HEAD) else {
+                Next::Greeting | Next::Header => {
+                    let Some(head) = self.whole(&mut bytes, HEADER_LENGTH) else {
                         return Ok(());
                     };
-                    let head = Head::of(&head);
+                    let Ok(head) = (*head).try_into().map(Header::of) else {
+                        return Ok(());
+                    };
                     let greets = head.kind == kind::SETTINGS && !head.has(flag::ACK);
                     if matches!(self.next, Next::Greeting) && !greets {
-                        return broken(Reason::Protocol, "no SETTINGS behind the preface");
+                        return broken(ErrorCode::Protocol, "no SETTINGS behind the preface");
                     }
                     self.judge(head, &mut shared.borrow_mut())?
                 }
@@ -117,13 +114,15 @@ impl Inlet {
                         self.pending.get_or_insert_with(Instant::now);
                         return Ok(());
                     };
+                    let request = self.frame(head, &payload, &mut shared.borrow_mut())?;
                     if self.block.is_none() {
                         self.pending = None;
                     }
-                    let asked = self.frame(head, &payload, &mut shared.borrow_mut())?;
                     // Nothing is borrowed while it begins: what is dropped there looks again.
-                    asked.into_iter().for_each(&mut begin);
-                    Next::Head
+                    if let Some(request) = request {
+                        begin(request);
+                    }
+                    Next::Header
                 }
                 Next::Padding(head) => {
                     let Some(padding) = self.whole(&mut bytes, 1) else {
@@ -131,7 +130,7 @@ impl Inlet {
                     };
                     let padding = usize::from(padding[0]);
                     let Some(left) = (head.length - 1).checked_sub(padding) else {
-                        return broken(Reason::Protocol, "more padding than frame");
+                        return broken(ErrorCode::Protocol, "more padding than frame");
                     };
                     let mut state = shared.borrow_mut();
                     if left == 0 && !head.has(flag::END_STREAM) {
@@ -145,7 +144,7 @@ impl Inlet {
                     if data.pass(&mut bytes, &mut shared.borrow_mut()) {
                         return Ok(());
                     }
-                    Next::Head
+                    Next::Header
                 }
             };
         }
@@ -166,20 +165,20 @@ impl Inlet {
     }
 
     /// Judges a frame by its head.
-    fn judge(&mut self, head: Head, state: &mut State) -> Result<Next, Broken> {
+    fn judge(&mut self, head: Header, state: &mut State) -> Result<Next, Broken> {
         if head.length > LARGEST {
-            return broken(Reason::FrameSize, "a frame is larger than agreed");
+            return broken(ErrorCode::FrameSize, "a frame is larger than agreed");
         }
         if let Some(block) = &self.block
             && (head.kind != kind::CONTINUATION || head.stream != block.stream)
         {
-            return broken(Reason::Protocol, "a head was interrupted");
+            return broken(ErrorCode::Protocol, "a head was interrupted");
         }
         if head.kind != kind::DATA {
             return Ok(Next::Payload(head));
         }
         if head.stream == 0 || head.stream > self.last {
-            return broken(Reason::Protocol, "DATA without a stream");
+            return broken(ErrorCode::Protocol, "DATA without a stream");
         }
         // Empty, it is of use only as an end.
         if head.length == 0 && !head.has(flag::END_STREAM) {
@@ -189,7 +188,7 @@ impl Inlet {
             state.expect(head, head.length)?;
             Ok(Next::Data(Data::of(head, head.length, 0)))
         } else if head.length == 0 {
-            broken(Reason::FrameSize, "padding without a frame")
+            broken(ErrorCode::FrameSize, "padding without a frame")
         } else {
             Ok(Next::Padding(head))
         }
@@ -198,21 +197,21 @@ impl Inlet {
     /// Takes in a whole frame.
     fn frame(
         &mut self,
-        head: Head,
+        head: Header,
         payload: &[u8],
         state: &mut State,
-    ) -> Result<Option<Asked>, Broken> {
+    ) -> Result<Option<NewRequest>, Broken> {
         match head.kind {
             kind::HEADERS => return self.headers(head, payload, state),
             kind::CONTINUATION => return self.continuation(head, payload, state),
-            _ => self.told(head, payload, state)?,
+            _ => self.control(head, payload, state)?,
         }
         Ok(None)
     }
 }
 
 impl Data {
-    fn of(head: Head, left: usize, padding: usize) -> Self {
+    fn of(head: Header, left: usize, padding: usize) -> Self {
         Self {
             stream: head.stream,
             left,
@@ -225,7 +224,7 @@ impl Data {
     fn pass(&mut self, bytes: &mut &[u8], state: &mut State) -> bool {
         let (data, later) = bytes.split_at(self.left.min(bytes.len()));
         self.left -= data.len();
-        state.hear(self.stream, data);
+        state.receive(self.stream, data);
         *bytes = later;
         if self.left == 0 {
             let (padding, later) = bytes.split_at(self.padding.min(bytes.len()));
@@ -235,7 +234,7 @@ impl Data {
         }
         let more = self.left + self.padding > 0;
         if !more && self.end {
-            state.heard_all(self.stream);
+            state.receive_end(self.stream);
         }
         more
     }
