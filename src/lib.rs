@@ -3,8 +3,8 @@
 //! A request flows downhill: `listener` accepts it, `route` says which workspace it is for,
 //! `session` who may enter, `workspace` has the app up, `forward` carries it there; `front` is
 //! that line, written once. Beside the stream stand `reaper`, `scrape`, `admin` with `doctor`, and
-//! `pages`; under all of it `engine`, `log`, `metrics`, `config`, `symptoms`, `problem`, `names`,
-//! `places`, `secret`, `state_dir`, `tcp` and `text`. `serve` wires everything, `cli` is what an
+//! `pages`; under all of it `incoming` over `http2`, `engine`, `log`, `metrics`, `config`, `symptoms`,
+//! `problem`, `names`, `places`, `secret`, `state_dir`, `tcp` and `text`. `serve` wires everything, `cli` is what an
 //! operator types; docs/architecture.md has the order.
 
 #![deny(missing_docs)]

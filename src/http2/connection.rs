@@ -31,7 +31,7 @@ use crate::tcp::SILENCE;
 /// How many bytes are read at once, two of the largest TLS records; and in a turn, before others of
 /// the thread have theirs.
 const CHUNK: usize = 32 * 1024;
-const TURN: usize = 4 * CHUNK;
+const TURN: usize = 2 * CHUNK;
 
 thread_local! {
     /// Shared by all connections of a thread: each holds it within one poll.
@@ -94,7 +94,10 @@ enum Read {
 
 impl<S, A> Drop for Connection<S, A> {
     fn drop(&mut self) {
-        self.shared.borrow_mut().close();
+        let mut state = self.shared.borrow_mut();
+        state.close();
+        // Some task may hold the state for a while.
+        state.out = Vec::new();
     }
 }
 

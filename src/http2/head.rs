@@ -91,6 +91,11 @@ impl Fields {
         }
     }
 
+    /// How many times as large they are as they may be.
+    pub fn excess(&self) -> u32 {
+        u32::try_from(self.size / HEAD_LIST as usize).unwrap_or(u32::MAX)
+    }
+
     fn is_too_large(&self) -> bool {
         self.size > HEAD_LIST as usize
     }

@@ -19,17 +19,18 @@ impl Patience {
         }
     }
 
-    /// A frame that did nothing for the client; false if there were too many.
+    /// So many frames, or work of as many, did nothing for the client; false if that was too much.
     #[must_use]
-    pub fn spend(&mut self) -> bool {
-        if self.left == 0 {
+    pub fn spend(&mut self, frames: u32) -> bool {
+        if self.left < frames {
             let seconds = self.since.elapsed().as_secs();
             self.since += Duration::from_secs(seconds);
             let more = u32::try_from(seconds).unwrap_or(USELESS);
-            self.left = more.saturating_mul(USELESS_EACH_SECOND).min(USELESS);
+            let more = more.saturating_mul(USELESS_EACH_SECOND);
+            self.left = self.left.saturating_add(more).min(USELESS);
         }
-        let enough = self.left > 0;
-        self.left = self.left.saturating_sub(1);
+        let enough = self.left >= frames;
+        self.left = self.left.saturating_sub(frames);
         enough
     }
 
@@ -47,7 +48,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn it_ends_comes_back_with_time_and_is_earned_but_never_more_than_at_first() {
         let mut patience = Patience::new();
-        let spent = |patience: &mut Patience| (0..10_000).take_while(|_| patience.spend()).count();
+        let spent = |patience: &mut Patience| (0..10_000).take_while(|_| patience.spend(1)).count();
         assert_eq!(spent(&mut patience), USELESS as usize);
         tokio::time::advance(Duration::from_secs(2)).await;
         assert_eq!(spent(&mut patience), 2 * USELESS_EACH_SECOND as usize);

@@ -98,8 +98,14 @@ impl Inlet {
                 }
                 Next::Greeting | Next::Header => {
                     let Some(head) = self.whole(&mut bytes, HEADER_LENGTH) else {
+                        if !self.partial.is_empty() {
+                            self.pending.get_or_insert_with(Instant::now);
+                        }
                         return Ok(());
                     };
+                    if self.block.is_none() {
+                        self.pending = None;
+                    }
                     let Ok(head) = (*head).try_into().map(Header::of) else {
                         return Ok(());
                     };

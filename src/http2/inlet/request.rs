@@ -126,6 +126,8 @@ impl Inlet {
             state.reset(id, ErrorCode::RefusedStream);
             return Ok(None);
         }
+        // A few bytes may name a field of thousands again and again.
+        state.spend_on(fields.excess())?;
         let request = fields.into_request();
         let request = request.and_then(|request| {
             let length = announced(request.headers())?;
@@ -154,7 +156,6 @@ impl Inlet {
                 }))
             }
             Err(HeadError::TooLarge) => {
-                state.spend()?;
                 state.open_stream(id, stream);
                 let none = HeaderMap::new();
                 state.answer(id, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, &none, true);
@@ -182,6 +183,7 @@ fn trailers(id: u32, fields: Fields, end: bool, state: &mut State) -> Result<(),
         return state.on_closed(id, ErrorCode::Protocol);
     };
     if stream.inbound == Inbound::Ended {
+        state.spend()?;
         state.reset(id, ErrorCode::StreamClosed);
         return Ok(());
     }
@@ -192,7 +194,10 @@ fn trailers(id: u32, fields: Fields, end: bool, state: &mut State) -> Result<(),
             }
             state.receive_end(id);
         }
-        _ => state.reset(id, ErrorCode::Protocol),
+        _ => {
+            state.spend()?;
+            state.reset(id, ErrorCode::Protocol);
+        }
     }
     Ok(())
 }

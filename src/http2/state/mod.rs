@@ -56,8 +56,10 @@ pub struct State {
     cut: VecDeque<u32>,
     /// The last stream that our last GOAWAY named.
     last_named: u32,
-    /// Streams that wait until more can be sent, who has waited longest first, and behind them those
-    /// that have had a turn meanwhile.
+    /// Streams that wait for the connection's window, who has waited longest first.
+    pub for_window: VecDeque<u32>,
+    /// The same of those that wait until what was said is sent, and behind them those that have had a
+    /// turn meanwhile.
     pub waiting: Vec<u32>,
     pub last_in_line: Vec<u32>,
     /// Whether more than one waited last time.
@@ -84,6 +86,7 @@ impl State {
             unannounced: 0,
             cut: VecDeque::new(),
             last_named: ALL_STREAMS,
+            for_window: VecDeque::new(),
             waiting: Vec::new(),
             last_in_line: Vec::new(),
             crowded: false,
@@ -150,7 +153,15 @@ impl State {
     /// # Errors
     /// If there were too many.
     pub fn spend(&mut self) -> Result<(), Broken> {
-        if self.patience.spend() {
+        self.spend_on(1)
+    }
+
+    /// Work of as many such frames.
+    ///
+    /// # Errors
+    /// If that was too much.
+    pub fn spend_on(&mut self, frames: u32) -> Result<(), Broken> {
+        if self.patience.spend(frames) {
             Ok(())
         } else {
             broken(ErrorCode::EnhanceYourCalm, "too many frames of no use")
@@ -197,6 +208,8 @@ impl State {
         self.taken(stream.unread());
         stream.wake_writer();
         stream.wake_reader();
+        // It may have been about to use it.
+        self.pass_window_on();
     }
 
     /// The connection is no more, and so are its streams.

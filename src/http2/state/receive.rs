@@ -48,6 +48,7 @@ impl State {
             None => None,
         };
         if let Some(reason) = fault {
+            self.spend()?;
             self.reset(head.stream, reason);
         }
         Ok(())

@@ -81,10 +81,13 @@ impl State {
             return Room::Gone;
         };
         if stream.send_window <= 0 {
+            self.pass_window_on();
             return Room::Wait;
         }
         if self.send_window <= 0 {
-            self.wait(id);
+            if self.may_wait(id) {
+                self.for_window.push_back(id);
+            }
             return Room::Wait;
         }
         let window = usize::try_from(stream.send_window.min(self.send_window)).unwrap_or(0);
@@ -112,7 +115,20 @@ impl State {
         stream.is_some_and(|stream| !std::mem::replace(&mut stream.waits, true))
     }
 
-    /// Lets all streams look again that waited for what they share.
+    /// What is left of the connection's window is the next one's. One after the other, since a client
+    /// may widen it by a byte for which all would look in vain.
+    pub fn pass_window_on(&mut self) {
+        while self.send_window > 0
+            && let Some(id) = self.for_window.pop_front()
+        {
+            if let Some(stream) = self.streams.get_mut(&id) {
+                stream.waits = false;
+                return stream.wake_writer();
+            }
+        }
+    }
+
+    /// Lets all streams look again that waited until what was said was sent.
     pub fn wake_waiting(&mut self) {
         let mut waiting = std::mem::take(&mut self.waiting);
         waiting.append(&mut self.last_in_line);
@@ -123,6 +139,7 @@ impl State {
                 stream.wake_writer();
             }
         }
+        self.pass_window_on();
     }
 
     /// Writes the head of an answer; `end`: nothing follows it.
@@ -159,8 +176,11 @@ impl State {
         if stream.outbound == Outbound::Ended {
             return;
         }
-        // Some clients make room for every 4 KiB, on the stream and on the connection.
-        self.patience.earn(2 + bytes.len() / 2048);
+        // Some clients make room for every 4 KiB, on the stream and on the connection; none does for a
+        // few bytes.
+        if bytes.len() >= 64 {
+            self.patience.earn(2 + bytes.len() / 2048);
+        }
         let length = i64::try_from(bytes.len()).unwrap_or(i64::MAX);
         stream.send_window -= length;
         self.send_window -= length;
@@ -176,6 +196,7 @@ impl State {
             }
         }
         self.has_sent(id, end);
+        self.pass_window_on();
     }
 
     /// Writes a block of fields (RFC 9113 4.3).
@@ -241,7 +262,7 @@ impl State {
             if self.send_window > LARGEST_WINDOW {
                 return broken(ErrorCode::FlowControl, "a window larger than any");
             }
-            self.wake_waiting();
+            self.pass_window_on();
         } else if let Some(stream) = self.streams.get_mut(&id) {
             stream.send_window += by;
             if stream.send_window > LARGEST_WINDOW {

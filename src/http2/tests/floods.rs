@@ -26,7 +26,7 @@ async fn open() -> Client {
 #[tokio::test(flavor = "local", start_paused = true)]
 async fn a_flood_ends_the_connection() {
     type Flood = fn(u32) -> Vec<u8>;
-    let floods: [(&str, Vec<u8>, Flood); 17] = [
+    let floods: [(&str, Vec<u8>, Flood); 20] = [
         ("requests that are taken back", vec![], |at| {
             [asking(2 * at + 3, "/never"), cancel(2 * at + 3)].concat()
         }),
@@ -37,6 +37,25 @@ async fn a_flood_ends_the_connection() {
             let overflow = frame(WINDOW_UPDATE, 0, 2 * at + 3, &[0x7f, 0xff, 0xff, 0xff]);
             [asking(2 * at + 3, "/never"), overflow].concat()
         }),
+        ("requests with a body behind their end", vec![], |at| {
+            let data = frame(DATA, END_STREAM, 2 * at + 3, &[]);
+            [asking(2 * at + 3, "/never"), data].concat()
+        }),
+        ("requests with trailers behind their end", vec![], |at| {
+            let trailers = literals(&[("x", "y")]);
+            let trailers = frame(HEADERS, END_HEADERS | END_STREAM, 2 * at + 3, &trailers);
+            [asking(2 * at + 3, "/never"), trailers].concat()
+        }),
+        (
+            "requests that name one field again and again",
+            vec![],
+            |at| {
+                // Put into the table, it has 4,000 bytes; then it is named by one.
+                let mut block = literal(0x40, "x", &"v".repeat(3900));
+                block.resize(block.len() + 12_000, 0xbe);
+                frame(HEADERS, END_HEADERS | END_STREAM, 2 * at + 3, &block)
+            },
+        ),
         ("requests above the hundred", vec![], |at| {
             asking(2 * at + 3, "/never")
         }),

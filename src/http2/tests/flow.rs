@@ -339,6 +339,49 @@ async fn a_client_is_read_on_while_it_takes_nothing() {
     assert!(client.sends(&said).await, "it waits for us, and we for it");
 }
 
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn the_connections_window_goes_from_one_to_the_next() {
+    let taken = Count::default();
+    let mut client = Client::open_to(move |_| std::future::ready(endless(16_384, &taken))).await;
+    client.set(&[(INITIAL_WINDOW_SIZE, MOST)]).await;
+    for at in 0..50 {
+        client.get(2 * at + 1, "/").await;
+    }
+    let mut much = 0;
+    while much < 65_535 {
+        let frame = client
+            .next_frame()
+            .await
+            .expect("as much as there is room for");
+        much += if frame.kind == DATA {
+            frame.payload.len()
+        } else {
+            0
+        };
+    }
+    // By a byte, which is somebody's; by less than a frame for each, some of whom have gone.
+    for (by, gone) in [
+        (1, false),
+        (1, false),
+        (100, true),
+        (70_000, true),
+        (1 << 20, true),
+    ] {
+        if gone {
+            for id in [3, 5, 7, 31, 33] {
+                client.send_frame(RST_STREAM, 0, id, &[0, 0, 0, 8]).await;
+            }
+        }
+        client.grant(&[0], by).await;
+        let mut came = 0;
+        while came < by {
+            let data = client.find("DATA", |frame| frame.kind == DATA).await;
+            came += data.payload.len();
+        }
+        assert_eq!(came, by);
+    }
+}
+
 /// A head that a body follows.
 fn asking_with_a_body(id: u32) -> Vec<u8> {
     frame(HEADERS, END_HEADERS, id, &literals(&head("POST", "/never")))
