@@ -3,7 +3,7 @@
 
 use std::{
     cell::RefCell,
-    pin::Pin,
+    pin::{Pin, pin},
     rc::Rc,
     task::{Context, Poll, ready},
     time::Duration,
@@ -14,6 +14,7 @@ use http::{Request, Response};
 use hyper::body::Body;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
+    task::yield_now,
     time::{Instant, Sleep, sleep_until},
 };
 
@@ -167,7 +168,7 @@ where
             }
             (None, Read::End) => return Poll::Ready(self.outcome()),
             // Even if the client takes nothing: it may do so once all it has to say was read.
-            (None, Read::Some) if !self.shared.borrow().is_full() => cx.waker().wake_by_ref(),
+            (None, Read::Some) if !self.shared.borrow().is_full() => come_again(cx),
             (None, _) => {}
         }
         Poll::Pending
@@ -358,6 +359,13 @@ where
         self.end_by = Instant::now() + most;
         self.wake_by(self.end_by);
     }
+}
+
+/// Has the task woken after all others, and after what came on the thread's sockets meanwhile: one that
+/// wakes itself has the runtime look at those after dozens of turns only.
+fn come_again(cx: &mut Context<'_>) {
+    let yielded = pin!(yield_now()).poll(cx);
+    debug_assert!(yielded.is_pending());
 }
 
 /// Has a request answered, by a task of its own.
