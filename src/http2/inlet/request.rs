@@ -104,6 +104,8 @@ impl Inlet {
             tracing::debug!(%error, "a client's fields can't be decoded");
             return broken(ErrorCode::Compression, "fields that can't be decoded");
         }
+        // A few bytes may name a field of thousands again and again.
+        state.spend_on(fields.excess())?;
         if is_new {
             self.begin(id, fields, end, state)
         } else {
@@ -126,8 +128,6 @@ impl Inlet {
             state.reset(id, ErrorCode::RefusedStream);
             return Ok(None);
         }
-        // A few bytes may name a field of thousands again and again.
-        state.spend_on(fields.excess())?;
         let request = fields.into_request();
         let request = request.and_then(|request| {
             let length = announced(request.headers())?;
