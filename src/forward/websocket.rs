@@ -77,9 +77,11 @@ pub async fn open(
     // A copy: even an empty rest would hold on to the whole buffer that the head was read into.
     let early = Bytes::copy_from_slice(&early);
     let (closed, ended) = (to.closed.clone(), to.ended.clone());
+    // Boxed, or the task would hold room for it as long as the socket is open.
+    let client = Box::pin(client.take_up());
     tokio::task::spawn_local(async move {
         let client = tokio::select! {
-            client = client.take_up() => client,
+            client = client => client,
             () = closed.cancelled() => return,
             () = ended.cancelled() => return,
         };
