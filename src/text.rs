@@ -7,6 +7,8 @@ use std::{
     net::{IpAddr, Ipv4Addr},
 };
 
+use http::{HeaderMap, header};
+
 /// The pieces of `bytes` between `separator`s, as `slice::split` has them.
 pub fn split(bytes: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(bytes);
@@ -53,6 +55,27 @@ fn push_v4(out: &mut Vec<u8>, addr: Ipv4Addr) {
     }
     // Without the last dot.
     out.extend_from_slice(&text[..length - 1]);
+}
+
+/// The lines of `Content-Length` say no one length.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Uncertain;
+
+/// The length that all lines of `Content-Length` say in digits (RFC 9110 8.6), if there are any.
+///
+/// # Errors
+/// [`Uncertain`].
+pub fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Uncertain> {
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).into_iter();
+    let Some(first) = lengths.next() else {
+        return Ok(None);
+    };
+    let digits = first.to_str().unwrap_or_default();
+    let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+    match digits.parse() {
+        Ok(length) if plain && lengths.all(|other| other == first) => Ok(Some(length)),
+        _ => Err(Uncertain),
+    }
 }
 
 #[cfg(test)]

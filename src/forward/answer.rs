@@ -7,9 +7,10 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version, header, response::Parts,
 };
 
+use crate::text::{self, Uncertain};
+
 use super::{
-    AnswerError,
-    fields::{self, Uncertain},
+    AnswerError, fields,
     lines::{self, Known, LINE_END, StatusLine},
 };
 
@@ -121,7 +122,7 @@ fn head(
     // Such an answer never has content, nor a length.
     let never = status.is_informational() || status == StatusCode::NO_CONTENT;
     let none = bodiless || never || status == StatusCode::NOT_MODIFIED;
-    let declared = fields::content_length(&headers);
+    let declared = text::content_length(&headers);
     let (length, certain) = length(&declared, said, none)?;
     if length == Length::Chunked && http10 {
         return Err(AnswerError::NotHttp);

@@ -193,27 +193,6 @@ pub fn remove_if(headers: &mut HeaderMap, mut unwanted: impl FnMut(&HeaderName) 
     }
 }
 
-/// The lines of `Content-Length` say no one length.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Uncertain;
-
-/// The length that all lines of `Content-Length` say in digits (RFC 9110 8.6), if there are any.
-///
-/// # Errors
-/// [`Uncertain`].
-pub fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Uncertain> {
-    let mut lengths = headers.get_all(header::CONTENT_LENGTH).into_iter();
-    let Some(first) = lengths.next() else {
-        return Ok(None);
-    };
-    let digits = first.to_str().unwrap_or_default();
-    let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
-    match digits.parse() {
-        Ok(length) if plain && lengths.all(|other| other == first) => Ok(Some(length)),
-        _ => Err(Uncertain),
-    }
-}
-
 /// The tokens of a list field, over all its lines (RFC 9110 5.6.1), parameters aside.
 pub fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
     let lines = headers.get_all(name).into_iter();

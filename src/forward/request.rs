@@ -228,9 +228,9 @@ fn declared(headers: &HeaderMap) -> Result<Option<Framing>, HeadError> {
             .then_some(Some(Framing::Chunked))
             .ok_or(HeadError::Framing);
     }
-    match fields::content_length(headers) {
+    match text::content_length(headers) {
         Ok(length) => Ok(length.map(Framing::Length)),
-        Err(fields::Uncertain) => Err(HeadError::Framing),
+        Err(text::Uncertain) => Err(HeadError::Framing),
     }
 }
 

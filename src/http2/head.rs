@@ -9,7 +9,7 @@ use http::{
 
 use super::{
     bounds::HEAD_LIST,
-    hpack::{Field, Pseudo},
+    hpack::{Field, Pseudo, is_of_a_connection},
 };
 
 /// Most fields behind a body; in front of one, whoever answers bounds them.
@@ -67,7 +67,7 @@ impl Fields {
         }
         match field {
             Field::Regular(name, value) => {
-                self.malformed |= is_of_a_connection(name, value);
+                self.malformed |= is_barred(name, value);
                 // It holds some 24,000.
                 self.malformed |= self
                     .headers
@@ -198,32 +198,8 @@ impl Fields {
     }
 }
 
-/// Whether a field is about a connection; over HTTP/2 none is (RFC 9113 8.2.2).
-fn is_of_a_connection(name: &HeaderName, value: &HeaderValue) -> bool {
-    match name.as_str() {
-        "connection" | "keep-alive" | "proxy-connection" | "transfer-encoding" | "upgrade" => true,
-        "te" => value != "trailers",
-        _ => false,
-    }
-}
-
-/// How long a request says that its body is; two answers are none (RFC 9110 8.6).
-///
-/// # Errors
-/// [`HeadError::Malformed`] for what is no length, and for two different ones.
-pub fn announced(headers: &HeaderMap) -> Result<Option<u64>, HeadError> {
-    let mut announced = None;
-    for value in headers.get_all(header::CONTENT_LENGTH) {
-        let digits = value.as_bytes();
-        if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-            return Err(HeadError::Malformed);
-        }
-        let text = value.to_str().map_err(|_| HeadError::Malformed)?;
-        let length = text.parse().map_err(|_| HeadError::Malformed)?;
-        if announced.is_some_and(|before| before != length) {
-            return Err(HeadError::Malformed);
-        }
-        announced = Some(length);
-    }
-    Ok(announced)
+/// Whether a field may not stand in a request: one about a connection, and a `TE` that says more than
+/// that trailers are welcome (RFC 9113 8.2.2).
+fn is_barred(name: &HeaderName, value: &HeaderValue) -> bool {
+    is_of_a_connection(name) || (*name == header::TE && value != "trailers")
 }

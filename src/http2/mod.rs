@@ -1,6 +1,6 @@
 //! HTTP/2 for a client's connection (RFC 9113), and tunnels over it (RFC 8441).
 //!
-//! Imports `tcp` alone. Promise: whatever a client sends, what it makes us hold has a bound, and so has
+//! Imports `tcp` and `text` alone. Promise: whatever a client sends, what it makes us hold has a bound, and so has
 //! the work that is of no use to it; a request that breaks a rule reaches nobody.
 //!
 //! `connection` is the task of one: it reads, and sends what waits. Bytes in: `inlet` cuts them into

@@ -9,13 +9,12 @@
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode,
     header::{
-        AGE, CONNECTION, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_RANGE,
-        DATE, ETAG, EXPIRES, LAST_MODIFIED, LOCATION, RETRY_AFTER, SET_COOKIE, TRANSFER_ENCODING,
-        UPGRADE,
+        AGE, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_RANGE, DATE, ETAG,
+        EXPIRES, LAST_MODIFIED, LOCATION, RETRY_AFTER, SET_COOKIE,
     },
 };
 
-use super::{TABLE_BOUND, integer, size, static_table};
+use super::{TABLE_BOUND, integer, is_of_a_connection, size, static_table};
 
 /// Most names that are known at once. With the static table's, they all have an index of one byte.
 const MOST_NAMES: usize = 64;
@@ -41,15 +40,6 @@ static CHANGING: [HeaderName; 13] = [
     RETRY_AFTER,
     SET_COOKIE,
     HeaderName::from_static("x-request-id"),
-];
-
-/// Fields about a connection: over HTTP/2 there are none (RFC 9113 8.2.2).
-static BARRED: [HeaderName; 5] = [
-    CONNECTION,
-    TRANSFER_ENCODING,
-    UPGRADE,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
 ];
 
 /// A connection's encoder, with its dynamic table (RFC 7541 2.2).
@@ -175,7 +165,7 @@ impl Encoder {
             match self.find(name).or_else(|| self.learn(name)) {
                 Some(at) if self.known[at].barred => {}
                 Some(at) => self.field(at, value, out),
-                None if BARRED.contains(name) => {}
+                None if is_of_a_connection(name) => {}
                 None => literal(static_table::index(name), name, value, out),
             }
         }
@@ -199,7 +189,7 @@ impl Encoder {
             name: name.clone(),
             index: static_table::index(name),
             changes: CHANGING.contains(name),
-            barred: BARRED.contains(name),
+            barred: is_of_a_connection(name),
             entry: None,
         });
         self.next = at + 1;

@@ -50,6 +50,14 @@ const fn size(name: usize, value: usize) -> usize {
     name + value + OVERHEAD
 }
 
+/// Whether a field is about a connection; over HTTP/2 none is, in either direction (RFC 9113 8.2.2).
+pub fn is_of_a_connection(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection" | "keep-alive" | "proxy-connection" | "transfer-encoding" | "upgrade"
+    )
+}
+
 /// Which pseudo-header field (RFC 9113 8.3, RFC 8441 4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pseudo {

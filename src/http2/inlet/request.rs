@@ -7,11 +7,12 @@ use super::{
     super::{
         bounds::{HEAD_BLOCK, KNOWN_STREAMS, STREAMS},
         frame::{Broken, ErrorCode, Header, broken, flag},
-        head::{Fields, HeadError, Protocol, announced},
+        head::{Fields, HeadError, Protocol},
         state::{Inbound, State, Stream, Tunneled},
     },
     Inlet,
 };
+use crate::text::content_length;
 
 /// A block of fields that has not ended yet.
 pub struct Block {
@@ -130,7 +131,8 @@ impl Inlet {
         }
         let request = fields.into_request();
         let request = request.and_then(|request| {
-            let length = announced(request.headers())?;
+            let length = content_length(request.headers());
+            let length = length.map_err(|_| HeadError::Malformed)?;
             // A request that has ended has no body.
             if !end || length.is_none_or(|length| length == 0) {
                 Ok((request, length))

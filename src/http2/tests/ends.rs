@@ -147,12 +147,7 @@ async fn streams_finish_while_a_connection_drains() {
 #[tokio::test(flavor = "local", start_paused = true)]
 async fn a_stream_that_crossed_the_first_goaway_is_served_and_one_after_the_last_is_not() {
     let visits = Count::default();
-    let seen = visits.clone();
-    let mut client = Client::open_to(move |request| {
-        seen.add(1);
-        site(request)
-    })
-    .await;
+    let mut client = open_counted(&visits).await;
     client.post(1, "/count").await;
     assert!(client.is_alive().await);
     client.drain();

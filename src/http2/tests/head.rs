@@ -31,12 +31,7 @@ fn connect(with: &[(&'static str, &'static str)]) -> Fields {
 /// A site that counts its visits.
 async fn counted() -> (Client, Count) {
     let visits = Count::default();
-    let seen = visits.clone();
-    let client = Client::open_to(move |request| {
-        seen.add(1);
-        site(request)
-    });
-    (client.await, visits)
+    (open_counted(&visits).await, visits)
 }
 
 /// Each head is the first of a connection; the next request on it is answered.

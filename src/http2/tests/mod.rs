@@ -39,6 +39,16 @@ async fn open_guarded(drops: &Count) -> Client {
     Client::open_to(move |request| guarded(request, drops.at_drop())).await
 }
 
+/// A connection to a site that counts the requests it is asked.
+async fn open_counted(visits: &Count) -> Client {
+    let visits = visits.clone();
+    Client::open_to(move |request| {
+        visits.add(1);
+        site(request)
+    })
+    .await
+}
+
 /// Until all tasks have run as far as they can.
 async fn settled() {
     tokio::time::sleep(std::time::Duration::from_millis(1)).await;

@@ -9,12 +9,7 @@ use super::*;
 #[tokio::test(flavor = "local", start_paused = true)]
 async fn more_than_a_hundred_streams_at_once_are_refused() {
     let visits = Count::default();
-    let seen = visits.clone();
-    let mut client = Client::open_to(move |request| {
-        seen.add(1);
-        site(request)
-    })
-    .await;
+    let mut client = open_counted(&visits).await;
     for at in 0..100 {
         client.get(2 * at + 1, "/never").await;
     }
